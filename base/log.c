@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,15 +47,11 @@ level_name (enum reel_log_level level)
     return "unknown";
 }
 
-/* How many bytes to escape: C0, DEL, C1 (which some terminals obey) and what is no UTF-8. */
-static size_t
-control_len (const char *text, size_t left)
+/* C0, DEL, C1 (which some terminals obey as well) and what is no UTF-8 (`len` 0). */
+static bool
+is_control (const uint8_t *at, size_t len)
 {
-    const uint8_t *at = (const uint8_t *) text;
-    size_t character = reel_utf8_character (at, left);
-    if (character == 0 || at[0] < 0x20 || at[0] == 0x7f)
-        return 1;
-    return at[0] == 0xc2 && at[1] <= 0x9f ? character : 0;
+    return len == 0 || at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] <= 0x9f);
 }
 
 /* Writes the escaped message (NUL-terminated) to `out`, which has room; returns where it ended. */
@@ -62,16 +59,20 @@ static char *
 escape (char *out, const char *message)
 {
     static const char hex[] = "0123456789abcdef";
-    const char *end = message + strlen (message);
-    for (const char *at = message; at < end;) {
-        size_t control = control_len (at, (size_t) (end - at));
-        if (control == 0)
-            *out++ = *at++;
-        for (; control > 0; control--, at++) {
+    size_t left = strlen (message);
+    while (left > 0) {
+        const uint8_t *at = (const uint8_t *) message;
+        size_t len = reel_utf8_character (at, left);
+        bool control = is_control (at, len);
+        for (len = len > 0 ? len : 1; len > 0; len--, left--, message++) {
+            if (!control) {
+                *out++ = *message;
+                continue;
+            }
             *out++ = '\\';
             *out++ = 'x';
-            *out++ = hex[(unsigned char) *at >> 4];
-            *out++ = hex[(unsigned char) *at & 15];
+            *out++ = hex[(unsigned char) *message >> 4];
+            *out++ = hex[(unsigned char) *message & 15];
         }
     }
     return out;

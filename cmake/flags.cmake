@@ -25,10 +25,10 @@ endfunction ()
 
 add_compile_options (
     -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla
-    -Wformat=2 -Wundef -Wwrite-strings -Wdouble-promotion -Wnested-externs -Wredundant-decls
+    -Wformat=2 -Wundef -Wdouble-promotion
 )
 if (CMAKE_C_COMPILER_ID MATCHES "Clang")
-    add_compile_options (-Wno-string-plus-int)
+    add_compile_options (-Wno-string-plus-int -Wno-format-nonliteral)
 endif ()
 reel_add_flags (-Wlogical-op -Wduplicated-cond -Walloca -Wimplicit-fallthrough)
 

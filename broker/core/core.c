@@ -1,0 +1,230 @@
+/*
+ * The core's doors: a message, a reading, the time. Each sets the clock, lets the files beside this one
+ * decide, and leaves the effects behind.
+ */
+#include "broker/core/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "broker/core/state.h"
+#include "proto/pack.h"
+
+void
+reel_core_setup_defaults (struct reel_core_setup *setup)
+{
+    *setup = (struct reel_core_setup){
+        .heartbeat_ms = REEL_HEARTBEAT_MS_DEFAULT,
+        .lease_ms = REEL_LEASE_MS_DEFAULT,
+        .queue_count_max = 2000000,
+        .queue_bytes_max = UINT64_C (4) << 30,
+        .workers_max = 1024,
+        .deliveries_max = 5,
+        .waits_max = 10000,
+    };
+}
+
+enum reel_status
+reel_core_create (const struct reel_core_setup *setup, struct reel_core **out)
+{
+    struct reel_core *core = calloc (1, sizeof *core);
+    if (core == NULL)
+        return REEL_NO_MEMORY;
+    core->setup = *setup;
+    reel_random_seed (&core->random, setup->seed);
+    for (size_t i = 0; i < sizeof core->key; i++)
+        core->key[i] = (uint8_t) reel_random_next (&core->random);
+    *out = core;
+    return REEL_OK;
+}
+
+void
+reel_core_destroy (struct reel_core **slot)
+{
+    struct reel_core *core = *slot;
+    if (core == NULL)
+        return;
+    while (core->peer_count > 0)
+        reel_roster_remove (core, core->peers[core->peer_count - 1]);
+    for (struct reel_flow *flow; (flow = reel_roll_last (&core->roll)) != NULL;)
+        reel_core_remove_flow (core, flow);
+    REEL_ASSERT (core->lanes.count == 0 && core->live_bytes == 0);
+    free (core->peers);
+    reel_map_free (&core->flows);
+    reel_roll_free (&core->roll);
+    reel_map_free (&core->ended);
+    reel_map_free (&core->leases);
+    reel_map_free (&core->routes);
+    reel_map_free (&core->lanes);
+    reel_heap_free (&core->later);
+    reel_heap_free (&core->expiries);
+    reel_heap_free (&core->waits);
+    reel_workflow_free (&core->workflow);
+    reel_buf_free (&core->scratch);
+    reel_buf_free (&core->receipt);
+    reel_buf_free (&core->context);
+    free (core);
+    *slot = NULL;
+}
+
+static void
+enter (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects)
+{
+    core->now = now;
+    effects->epoch = core->epoch;
+    if (effects->event_count == 0)
+        effects->first_seq = core->last_seq + 1;
+}
+
+enum reel_status
+reel_core_message (struct reel_core *core, struct reel_core_time now, const struct reel_core_frames *frames,
+                   struct reel_effects *effects)
+{
+    REEL_ASSERT (core->started);
+    enter (core, now, effects);
+    return frames->socket == REEL_SOCKET_CLIENT ? reel_client_message (core, frames, effects)
+                                                : reel_worker_message (core, frames, effects);
+}
+
+enum reel_status
+reel_core_reading (struct reel_core *core, struct reel_core_time now, const struct reel_core_reading *reading,
+                   struct reel_effects *effects)
+{
+    enter (core, now, effects);
+    return reel_client_reading (core, reading, effects);
+}
+
+static void
+sooner (int64_t *wake_us, int64_t at_us)
+{
+    if (at_us < *wake_us)
+        *wake_us = at_us;
+}
+
+static int64_t
+next_wake (const struct reel_core *core)
+{
+    const int64_t now_us = core->now.monotonic_us;
+    int64_t wake_us = INT64_MAX;
+    const struct reel_heap_node *node;
+    if ((node = reel_heap_top (&core->expiries)) != NULL)
+        sooner (&wake_us, node->key);
+    if ((node = reel_heap_top (&core->waits)) != NULL)
+        sooner (&wake_us, node->key);
+    if ((node = reel_heap_top (&core->later)) != NULL) {
+        /* By the wall clock, which may be set: look again after a minute at the latest. */
+        int64_t left_us = node->key - core->now.wall_us;
+        sooner (&wake_us, now_us + (left_us > 60000000 ? 60000000 : left_us));
+    }
+    if (core->more_to_hand_out)
+        sooner (&wake_us, now_us);
+    if (core->peer_count > 0)
+        sooner (&wake_us, core->silence_due_us);
+    return wake_us;
+}
+
+enum reel_status
+reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects, int64_t *wake_us)
+{
+    enter (core, now, effects);
+    enum reel_status status = reel_lease_expire (core, effects);
+    if (status == REEL_OK)
+        status = reel_client_expire_waits (core, effects);
+    if (status == REEL_OK)
+        status = reel_queue_wake (core);
+    if (status == REEL_OK)
+        status = reel_lease_hand_out (core, effects);
+    *wake_us = next_wake (core);
+    return status;
+}
+
+void
+reel_core_unroutable (struct reel_core *core, struct reel_slice route)
+{
+    struct reel_peer *peer = reel_roster_find (core, route);
+    if (peer != NULL)
+        reel_roster_remove (core, peer);
+}
+
+enum reel_status
+reel_core_start (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects)
+{
+    REEL_ASSERT (!core->started);
+    enter (core, now, effects);
+    uint64_t seconds = now.wall_us < 0 ? 0 : (uint64_t) now.wall_us / 1000000;
+    core->record = (struct reel_record){
+        .kind = REEL_RECORD_EPOCH,
+        .epoch = core->epoch + 1 > seconds ? core->epoch + 1 : seconds,
+    };
+    reel_record_write (&effects->records, &core->record);
+    if (reel_buf_status (&effects->records) != REEL_OK ||
+        reel_apply_record (core, &core->record, false, NULL) != REEL_OK)
+        return REEL_NO_MEMORY;
+    effects->epoch = core->epoch;
+    for (size_t i = 0; i < core->roll.count; i++) {
+        struct reel_flow *flow = core->roll.places[i].flow;
+        enum reel_status status = REEL_OK;
+        if (flow == NULL)
+            continue;
+        if (flow->state == REEL_FLOW_QUEUED)
+            status = reel_queue_add (core, flow);
+        else if (flow->state == REEL_FLOW_RUNNING)
+            status = reel_lease_start (core, flow);
+        if (status != REEL_OK)
+            return status;
+    }
+    core->started = true;
+    return REEL_OK;
+}
+
+/* --- the digest ----------------------------------------------------------------------------- */
+
+static void
+pack_flow (struct reel_buf *out, const struct reel_flow *flow)
+{
+    const uint64_t numbers[] = {
+        (uint64_t) flow->priority, (uint64_t) flow->not_before_us, (uint64_t) flow->submitted_us,
+        (uint64_t) flow->started_us, flow->accepted_seq, flow->last_seq, flow->last_index, flow->deliveries,
+        flow->lost, flow->state, flow->lease.epoch, flow->lease.counter, flow->report_index, flow->step_count,
+        flow->next, flow->in_flight, flow->idempotent, flow->in_doubt, flow->attempts,
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        reel_pack_uint (out, numbers[i]);
+    reel_pack_bin (out, flow->workflow_id);
+    reel_pack_bin (out, flow->document);
+    reel_pack_bin (out, flow->provenance);
+    reel_pack_bin (out, flow->origin);
+    reel_pack_bin (out, flow->checkpoint);
+    for (uint32_t i = 0; i < flow->step_count; i++) {
+        const struct reel_outcome *outcome = &flow->steps[i].outcome;
+        reel_pack_uint (out, outcome->status);
+        reel_pack_bin (out, outcome->receipt);
+        reel_pack_bin (out, outcome->error);
+        reel_pack_time (out, outcome->started_us);
+        reel_pack_time (out, outcome->finished_us);
+    }
+}
+
+uint64_t
+reel_core_digest (const struct reel_core *core)
+{
+    static const uint8_t key[REEL_FINGERPRINT_KEY_BYTES] = {0};
+    struct reel_buf state = {0};
+    uint64_t digest = 0;
+    reel_pack_uint (&state, core->epoch);
+    reel_pack_uint (&state, core->last_seq);
+    reel_pack_uint (&state, core->lease_counter);
+    reel_pack_uint (&state, core->ended.count);
+    for (size_t i = 0; i < core->roll.count; i++) {
+        const struct reel_flow *flow = core->roll.places[i].flow;
+        if (flow == NULL)
+            continue;
+        pack_flow (&state, flow);
+        digest ^= reel_hash_fingerprint (key, reel_buf_slice (&state)) + flow->accepted_seq;
+        reel_buf_clear (&state);
+    }
+    digest ^= reel_hash_fingerprint (key, reel_buf_slice (&state));
+    reel_buf_free (&state);
+    return digest;
+}

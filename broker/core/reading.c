@@ -1,0 +1,289 @@
+/*
+ * What the journal answered: the rest of a request that memory could not answer.
+ *
+ * The question's header came along as the context, so nothing is kept while the journal reads.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "broker/core/state.h"
+#include "proto/pack.h"
+#include "proto/scan.h"
+
+struct context {
+    struct reel_asker asker;
+    struct reel_slice header;
+    struct reel_slice extra;
+};
+
+/* Takes the context apart and decodes the request anew, into core->in. */
+static enum reel_status
+recall (struct reel_core *core, struct reel_slice bytes, struct context *context)
+{
+    struct reel_cursor cursor = reel_scan_start (bytes);
+    struct reel_value array, peer, delimiter, command, header, extra;
+    bool read = reel_scan_next (&cursor, &array) && reel_scan_next (&cursor, &peer) &&
+                reel_scan_next (&cursor, &delimiter) && reel_scan_next (&cursor, &command) &&
+                reel_scan_next (&cursor, &header) && reel_scan_next (&cursor, &extra);
+    REEL_ASSERT (read);
+    *context = (struct context){{peer.bytes, delimiter.boolean, REEL_SLICE_NONE}, header.bytes, extra.bytes};
+    const struct reel_message_spec *spec = reel_message_spec ((enum reel_command) command.u);
+    const struct reel_slice frames[] = {
+        reel_slice_text (REEL_PROTOCOL),
+        reel_slice_text (spec->name),
+        context->header,
+        context->extra,
+    };
+    enum reel_status status = reel_message_decode (REEL_CLIENT_REQUEST, REEL_COMMAND_COUNT, frames,
+                                                   spec->document == REEL_DOCUMENT_REQUIRED ? 4 : 3, &core->in, NULL);
+    REEL_ASSERT (status != REEL_INVALID);
+    if (reel_message_has (&core->in, REEL_F_REQUEST_ID))
+        context->asker.request_id = core->in.value[REEL_F_REQUEST_ID].s;
+    return status;
+}
+
+/* The two records of an ended workflow. */
+struct ended {
+    struct reel_slice workflow_id;
+    struct reel_slice document;
+    struct reel_slice provenance;
+    uint64_t accepted_seq;
+    struct reel_slice receipt;
+    struct reel_slice status;
+    uint64_t ended_seq;
+};
+
+static enum reel_status
+read_ended (struct reel_core *core, struct reel_slice body, struct ended *ended)
+{
+    struct reel_slice final = REEL_SLICE_NONE, accepting = REEL_SLICE_NONE;
+    struct reel_error err;
+    bool damaged;
+    if (!reel_record_take (&body, &final, &damaged) || !reel_record_take (&body, &accepting, &damaged))
+        return REEL_INVALID;
+    struct reel_record *record = &core->record;
+    if (reel_record_read (final, record, &core->out, &err) != REEL_OK || record->kind != REEL_RECORD_ENDED)
+        return REEL_INVALID;
+    ended->workflow_id = record->event->value[REEL_F_WORKFLOW_ID].s;
+    ended->ended_seq = record->event->value[REEL_F_SEQ].u;
+    ended->receipt = record->receipt;
+    ended->accepted_seq = record->accepted_seq;
+    if (!reel_scan_find_str (record->receipt, "status", &ended->status))
+        return REEL_INVALID;
+    if (reel_record_read (accepting, record, &core->out, &err) != REEL_OK || record->kind != REEL_RECORD_ACCEPTED)
+        return REEL_INVALID;
+    ended->document = record->document;
+    ended->provenance = record->provenance;
+    return REEL_OK;
+}
+
+/* The id that is asked for is not the one that was found: two ids of one fingerprint. */
+static bool
+is_other (const struct reel_core *core, const struct ended *ended)
+{
+    return !reel_slice_equal (ended->workflow_id, core->in.value[REEL_F_WORKFLOW_ID].s);
+}
+
+static enum reel_status
+unknown (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
+{
+    return reel_client_refuse (core, asker, "unknown_workflow", NULL, NULL, "there is no workflow of that id", effects);
+}
+
+static enum reel_status
+go_on_submit (struct reel_core *core, const struct context *context, const struct ended *ended,
+              struct reel_effects *effects)
+{
+    struct reel_slice workflow_id = REEL_SLICE_NONE;
+    if (!reel_scan_find_str (context->extra, "workflow_id", &workflow_id) || ended == NULL ||
+        !reel_slice_equal (workflow_id, ended->workflow_id))
+        return reel_client_submit (core, &context->asker, context->header, context->extra, true, effects);
+    if (!reel_slice_equal (ended->document, context->extra))
+        return reel_client_refuse (core, &context->asker, "conflict", NULL, "/workflow_id",
+                                   "another document was submitted under this workflow_id", effects);
+    core->counters.duplicates++;
+    struct reel_message *ok = reel_client_begin (core, &context->asker);
+    reel_message_set (ok, REEL_F_WORKFLOW_ID, ended->workflow_id);
+    reel_message_set (ok, REEL_F_STATUS, ended->status);
+    reel_message_set_bool (ok, REEL_F_DUPLICATE, true);
+    reel_message_set_uint (ok, REEL_F_SEQ, ended->accepted_seq);
+    return reel_client_reply (core, &context->asker, effects);
+}
+
+static int64_t
+time_of (struct reel_slice step, const char *key)
+{
+    uint64_t number;
+    return reel_scan_find_uint (step, key, &number) ? (int64_t) number : REEL_TIME_NIL;
+}
+
+static struct reel_slice
+unless_nil (struct reel_slice map, const char *key)
+{
+    struct reel_slice value = REEL_SLICE_NONE;
+    return reel_scan_find (map, reel_slice_text (key), &value) && reel_scan_type (value) != REEL_NIL ? value
+                                                                                                   : REEL_SLICE_NONE;
+}
+
+/* The outcomes of an ended workflow are in its receipt. */
+static bool
+outcomes_of_receipt (struct reel_core *core, struct reel_slice receipt)
+{
+    struct reel_slice steps = REEL_SLICE_NONE, step, text = REEL_SLICE_NONE;
+    struct reel_value head;
+    if (!reel_scan_find (receipt, reel_slice_text ("steps"), &steps))
+        return false;
+    struct reel_cursor cursor = reel_scan_start (steps);
+    if (!reel_scan_next (&cursor, &head) || head.type != REEL_ARRAY || head.count != core->workflow.step_count)
+        return false;
+    for (uint32_t i = 0; i < head.count; i++) {
+        struct reel_outcome *outcome = &core->outcomes[i];
+        if (!reel_scan_skip (&cursor, &step) || !reel_scan_find_str (step, "status", &text) ||
+            !reel_step_status_parse (text, &outcome->status))
+            return false;
+        outcome->receipt = unless_nil (step, "receipt");
+        outcome->error = unless_nil (step, "error");
+        outcome->started_us = time_of (step, "started_us");
+        outcome->finished_us = time_of (step, "finished_us");
+    }
+    return true;
+}
+
+static enum reel_status
+go_on_get (struct reel_core *core, const struct context *context, const struct ended *ended, struct reel_effects *effects)
+{
+    struct reel_slice created_at = REEL_SLICE_NONE, origin = REEL_SLICE_NONE;
+    uint64_t deliveries = 0;
+    enum reel_status status = reel_workflow_parse (&core->workflow, ended->document, REEL_WORKFLOW_STRICT, NULL);
+    if (status == REEL_NO_MEMORY)
+        return status;
+    if (status != REEL_OK || !outcomes_of_receipt (core, ended->receipt) ||
+        !reel_scan_find_str (ended->receipt, "created_at", &created_at) ||
+        !reel_scan_find_uint (ended->receipt, "deliveries", &deliveries))
+        return reel_client_refuse (core, &context->asker, "internal", NULL, NULL,
+                                   "the journal's record of this workflow cannot be read", effects);
+    reel_buf_clear (&core->receipt);
+    reel_outcome_document (&core->receipt, &core->workflow, core->outcomes, ended->workflow_id, created_at);
+    if (reel_buf_status (&core->receipt) != REEL_OK)
+        return REEL_NO_MEMORY;
+    struct reel_message *ok = reel_client_begin (core, &context->asker);
+    reel_message_set (ok, REEL_F_WORKFLOW_ID, ended->workflow_id);
+    reel_message_set (ok, REEL_F_STATUS, ended->status);
+    reel_message_set_uint (ok, REEL_F_DELIVERY, deliveries);
+    reel_message_set_uint (ok, REEL_F_LAST_SEQ, ended->ended_seq);
+    if (reel_scan_find_str (ended->receipt, "origin", &origin))
+        reel_message_set (ok, REEL_F_ORIGIN, origin);
+    if (ended->provenance.len > 0)
+        reel_message_set (ok, REEL_F_PROVENANCE, ended->provenance);
+    reel_message_set_document (ok, reel_buf_slice (&core->receipt));
+    return reel_client_reply (core, &context->asker, effects);
+}
+
+static enum reel_status
+go_on_receipt (struct reel_core *core, const struct context *context, const struct ended *ended,
+               struct reel_effects *effects)
+{
+    struct reel_message *ok = reel_client_begin (core, &context->asker);
+    reel_message_set (ok, REEL_F_WORKFLOW_ID, ended->workflow_id);
+    reel_message_set (ok, REEL_F_STATUS, ended->status);
+    reel_message_set_document (ok, ended->receipt);
+    return reel_client_reply (core, &context->asker, effects);
+}
+
+static enum reel_status
+on_ended (struct reel_core *core, const struct context *context, const struct reel_core_reading *reading,
+          struct reel_effects *effects)
+{
+    struct ended ended = {0};
+    bool found = reading->status == REEL_OK;
+    if (found && read_ended (core, reading->body, &ended) != REEL_OK)
+        return reel_client_refuse (core, &context->asker, "internal", NULL, NULL,
+                                   "the journal's record of this workflow cannot be read", effects);
+    if (core->in.command == REEL_SUBMIT)
+        return go_on_submit (core, context, found ? &ended : NULL, effects);
+    if (!found || is_other (core, &ended))
+        return unknown (core, &context->asker, effects);
+    return core->in.command == REEL_GET ? go_on_get (core, context, &ended, effects)
+                                        : go_on_receipt (core, context, &ended, effects);
+}
+
+static uint64_t
+row_seq (struct reel_slice row)
+{
+    uint64_t seq = 0;
+    return reel_scan_find_uint (row, "seq", &seq) ? seq : 0;
+}
+
+static bool
+next_row (struct reel_cursor *cursor, struct reel_slice *row, uint64_t *seq)
+{
+    *row = REEL_SLICE_NONE;
+    *seq = 0;
+    if (cursor->at == cursor->end || !reel_scan_skip (cursor, row))
+        return false;
+    *seq = row_seq (*row);
+    return true;
+}
+
+/* Merges the rows that were live when the question came with those of ended workflows, newest first. One that
+ * ended in between is in both: the ended row is the truth. */
+static enum reel_status
+on_list (struct reel_core *core, const struct context *context, const struct reel_core_reading *reading,
+         struct reel_effects *effects)
+{
+    uint32_t limit = reel_client_limit (core, REEL_LIST_LIMIT_DEFAULT, REEL_LIST_LIMIT_MAX), count = 0;
+    struct reel_cursor live = reel_scan_start (context->extra), ended = reel_scan_start (reading->body);
+    struct reel_slice live_row, ended_row;
+    uint64_t live_seq, ended_seq, last = 0;
+    reel_buf_clear (&core->receipt);
+    next_row (&live, &live_row, &live_seq);
+    next_row (&ended, &ended_row, &ended_seq);
+    while (count < limit && (live_seq > 0 || ended_seq > 0)) {
+        bool take_ended = ended_seq >= live_seq, both = ended_seq == live_seq;
+        reel_buf_add_slice (&core->receipt, take_ended ? ended_row : live_row);
+        last = take_ended ? ended_seq : live_seq;
+        count++;
+        if (!take_ended || both)
+            next_row (&live, &live_row, &live_seq);
+        if (take_ended)
+            next_row (&ended, &ended_row, &ended_seq);
+    }
+    if (reel_buf_status (&core->receipt) != REEL_OK)
+        return REEL_NO_MEMORY;
+    return reel_client_reply_list (core, &context->asker, reel_buf_slice (&core->receipt), count,
+                                   count == limit ? last : 0, effects);
+}
+
+static enum reel_status
+on_events (struct reel_core *core, const struct context *context, const struct reel_core_reading *reading,
+           struct reel_effects *effects)
+{
+    reel_buf_clear (&core->receipt);
+    reel_pack_array (&core->receipt, reading->page.count);
+    reel_buf_add_slice (&core->receipt, reading->body);
+    if (reel_buf_status (&core->receipt) != REEL_OK)
+        return REEL_NO_MEMORY;
+    struct reel_message *ok = reel_client_begin (core, &context->asker);
+    reel_message_set_uint (ok, REEL_F_FIRST_SEQ, reading->first_seq);
+    reel_message_set_uint (ok, REEL_F_LAST_SEQ, reading->last_seq);
+    reel_message_set_uint (ok, REEL_F_NEXT, reading->page.next);
+    reel_message_set_bool (ok, REEL_F_MORE, reading->page.more);
+    reel_message_set_document (ok, reel_buf_slice (&core->receipt));
+    return reel_client_reply (core, &context->asker, effects);
+}
+
+enum reel_status
+reel_client_reading (struct reel_core *core, const struct reel_core_reading *reading, struct reel_effects *effects)
+{
+    struct context context;
+    enum reel_status status = recall (core, reading->context, &context);
+    if (status != REEL_OK)
+        return status;
+    switch (reading->kind) {
+    case REEL_READ_ENDED: return on_ended (core, &context, reading, effects);
+    case REEL_READ_LIST: return on_list (core, &context, reading, effects);
+    case REEL_READ_EVENTS:
+    case REEL_READ_WORKFLOW_EVENTS: break;
+    }
+    return on_events (core, &context, reading, effects);
+}

@@ -1,0 +1,102 @@
+/*
+ * Where what was decided is kept: the broker's only durable thing.
+ *
+ * A journal is a sequence of batches, each committed as a whole; a batch is a sequence of
+ * framed records (broker/core/record.h) that the core produced and will read again. Epoch
+ * and sequence number are part of the interface: an append under an older epoch than the
+ * journal has seen is refused, so that a replicated engine can stand here one day.
+ *
+ * One thread owns a journal. Beside the batches it keeps one row for each ended workflow,
+ * written in the same commit, for LIST and for finding a receipt.
+ */
+#ifndef REEL_BROKER_JOURNAL_H
+#define REEL_BROKER_JOURNAL_H
+
+#include "base/bytes.h"
+
+struct reel_journal;
+
+/* An ended workflow, as LIST shows it. Slices are borrowed. */
+struct reel_journal_row {
+    uint64_t accepted_seq; /* of its workflow.accepted; the key */
+    uint64_t ended_seq;    /* of its final event */
+    struct reel_slice workflow_id;
+    struct reel_slice origin; /* len 0: none */
+    const char *status;       /* "succeeded", "failed", "cancelled"; static */
+    int64_t submitted_us;
+    int64_t started_us; /* -1: never handed out */
+    int64_t finished_us;
+    uint64_t deliveries;
+};
+
+struct reel_journal_batch {
+    uint64_t epoch;
+    uint64_t first_seq;      /* of its first event; of the next one to come if it has none */
+    uint64_t event_count;
+    struct reel_slice records; /* framed, one after the other */
+    const struct reel_journal_row *rows;
+    size_t row_count;
+};
+
+/*
+ * Opens the journal in `directory` (made if it is not there), alone: a second opener is
+ * refused. REEL_INVALID or REEL_IO with err saying which file and why; REEL_NO_MEMORY.
+ */
+enum reel_status reel_journal_open (const char *directory, struct reel_journal **journal,
+                                    struct reel_error *err) REEL_MUST_USE;
+void reel_journal_close (struct reel_journal **journal);
+
+/*
+ * Makes a batch durable: REEL_OK means that it is on disk. REEL_INVALID (code "stale_epoch"):
+ * nothing was written. REEL_IO: whether it was written is not known; the process must end
+ * without acknowledging anything.
+ */
+enum reel_status reel_journal_append (struct reel_journal *journal, const struct reel_journal_batch *batch,
+                                      struct reel_error *err) REEL_MUST_USE;
+
+/*
+ * Housekeeping, so that no append has to do any: to be called after the answer to an append was handed on, and
+ * with `idle` when there has been nothing to append for a while. Does nothing unless it is worth it. REEL_IO as above.
+ */
+enum reel_status reel_journal_rest (struct reel_journal *journal, bool idle, struct reel_error *err) REEL_MUST_USE;
+
+/* Calls `visit` for every record, oldest first, until it returns other than REEL_OK, which is then returned. */
+typedef enum reel_status (*reel_journal_visit_fn) (void *context, struct reel_slice record, struct reel_error *err);
+enum reel_status reel_journal_replay (struct reel_journal *journal, reel_journal_visit_fn visit, void *context,
+                                      struct reel_error *err) REEL_MUST_USE;
+
+/* --- reading between commits --------------------------------------------------------------- */
+
+/* The newest durable event, and the oldest kept one (0 and 1 when there is none yet). */
+uint64_t reel_journal_last_seq (const struct reel_journal *journal);
+uint64_t reel_journal_first_seq (const struct reel_journal *journal);
+
+/*
+ * Appends events with seq > after, oldest first, to `out` as msgpack maps one after the
+ * other: at most `limit` of them and, past the first, bytes_max bytes. `next` is the seq of
+ * the last one given (or `after`), `more` says whether another is durable already.
+ */
+struct reel_journal_page {
+    uint32_t count;
+    uint64_t next;
+    bool more;
+};
+enum reel_status reel_journal_events (struct reel_journal *journal, uint64_t after, uint32_t limit, size_t bytes_max,
+                                      struct reel_buf *out, struct reel_journal_page *page,
+                                      struct reel_error *err) REEL_MUST_USE;
+/* The same for one workflow, whose newest event is `last_seq`, by walking back from it. Events newer than what is
+ * durable are not there yet: REEL_AGAIN cannot happen, because the core asks only for what it committed. */
+enum reel_status reel_journal_workflow_events (struct reel_journal *journal, uint64_t last_seq, uint64_t after,
+                                               uint32_t limit, size_t bytes_max, struct reel_buf *out,
+                                               struct reel_journal_page *page, struct reel_error *err) REEL_MUST_USE;
+
+/* Appends the unframed record that holds event `seq`. REEL_NOT_FOUND. */
+enum reel_status reel_journal_record (struct reel_journal *journal, uint64_t seq, struct reel_buf *out,
+                                      struct reel_error *err) REEL_MUST_USE;
+
+/* Calls `visit` for rows with accepted_seq < before, newest first, of that status (NULL: any), at most `limit`. */
+typedef enum reel_status (*reel_journal_row_fn) (void *context, const struct reel_journal_row *row);
+enum reel_status reel_journal_list (struct reel_journal *journal, uint64_t before, const char *status, uint32_t limit,
+                                    reel_journal_row_fn visit, void *context, struct reel_error *err) REEL_MUST_USE;
+
+#endif

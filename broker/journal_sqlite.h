@@ -1,0 +1,93 @@
+/*
+ * What the parts of the SQLite journal share: commits and recovery (journal_sqlite.c), reading
+ * (journal_sqlite_read.c), and the memory of the last commit (journal_sqlite_tail.c).
+ */
+#ifndef REEL_BROKER_JOURNAL_SQLITE_H
+#define REEL_BROKER_JOURNAL_SQLITE_H
+
+#include <sqlite3.h>
+
+#include "base/hash.h"
+#include "broker/journal.h"
+
+enum reel_journal_statement {
+    REEL_JOURNAL_BEGIN,
+    REEL_JOURNAL_COMMIT,
+    REEL_JOURNAL_APPEND,
+    REEL_JOURNAL_ADD_ROW,
+    REEL_JOURNAL_REPLAY,
+    REEL_JOURNAL_LAST,
+    REEL_JOURNAL_CHAIN,
+    REEL_JOURNAL_PLACE,
+    REEL_JOURNAL_LOAD,
+    REEL_JOURNAL_LIST,
+    REEL_JOURNAL_LIST_STATUS,
+    REEL_JOURNAL_LIST_RARE,
+    REEL_JOURNAL_STATEMENT_COUNT
+};
+
+/*
+ * Where in the journal a seq is, roughly: the first seq of each stride-th batch. The stride doubles
+ * whenever the marks are full; between two of them the batches themselves are searched. An index in
+ * the database would cost each commit a page.
+ */
+#define REEL_JOURNAL_MARKS_MAX 8192
+
+struct reel_journal_marks {
+    uint64_t first_seqs[REEL_JOURNAL_MARKS_MAX]; /* of batch 1 + index * stride */
+    size_t count;
+    uint64_t stride;
+};
+
+/* The batch that was read last, and where in it its events are: walking about in it is cheap. */
+struct reel_journal_loaded {
+    uint64_t number; /* 0: none */
+    uint64_t first_seq;
+    uint64_t event_count;
+    struct reel_buf records;
+    size_t *offsets; /* of the framed record of event first_seq + index */
+    size_t offset_cap;
+};
+
+struct reel_journal {
+    sqlite3 *db;
+    sqlite3_stmt *statements[REEL_JOURNAL_STATEMENT_COUNT];
+    char *path;      /* of the database, for messages */
+    char *tail_path; /* of the tail */
+    int tail;        /* descriptor; -1: none */
+    bool failed;     /* nothing is tried again after a failure of the disk */
+    uint64_t number; /* of the last batch; 0: none */
+    uint64_t last_seq;
+    uint64_t epoch;
+    uint8_t chain[REEL_CHAIN_BYTES];
+    int log_pages; /* in the write-ahead log */
+    struct reel_journal_marks marks;
+    struct reel_journal_loaded loaded;
+};
+
+/* REEL_IO (REEL_NO_MEMORY): says in err what SQLite says, and marks the journal as failed. */
+enum reel_status reel_journal_fail (struct reel_journal *journal, const char *what, struct reel_error *err);
+/* REEL_IO: what was read is not what was written. `what` says what to name before it. */
+enum reel_status reel_journal_damaged (struct reel_journal *journal, uint64_t number, const char *what,
+                                       struct reel_error *err);
+/* The statement, reset and ready to be bound. */
+sqlite3_stmt *reel_journal_ready (struct reel_journal *journal, enum reel_journal_statement which);
+/* Frees what reading holds. */
+void reel_journal_forget (struct reel_journal *journal);
+/* Batches are noted in order, as they are replayed or appended. */
+void reel_journal_note (struct reel_journal *journal, uint64_t number, uint64_t first_seq);
+
+/* --- the tail ------------------------------------------------------------------------------- */
+
+/* The number and chain of the last commit, beside the database. `number` 0: none was kept. */
+struct reel_journal_tail {
+    uint64_t number;
+    uint8_t chain[REEL_CHAIN_BYTES];
+};
+
+enum reel_status reel_journal_tail_open (struct reel_journal *journal, struct reel_journal_tail *tail,
+                                         struct reel_error *err) REEL_MUST_USE;
+/* After a commit, and without a sync: on a disk that lost it, the older one is still true. */
+enum reel_status reel_journal_tail_write (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
+
+#endif

@@ -1,0 +1,219 @@
+/*
+ * reel-broker: options in, a shell around them, an exit code out.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+
+#include "base/log.h"
+#include "broker/shell.h"
+#include "cli/options.h"
+
+#define NUMBER_BYTES 24
+
+enum {
+    CLIENT,
+    WORKER,
+    EVENTS,
+    DATA,
+    LEASE_MS,
+    HEARTBEAT_MS,
+    QUEUE_COUNT_MAX,
+    QUEUE_BYTES_MAX,
+    WORKERS_MAX,
+    DELIVERIES_MAX,
+    WAITS_MAX,
+    LOG,
+    CONFIG,
+    CHECK_CONFIG,
+    OPTION_COUNT
+};
+
+/* The defaults of the numbers are the core's, filled in by describe_numbers(). */
+static struct reel_option table[OPTION_COUNT] = {
+    [CLIENT] = {"client", 0, REEL_OPTION_TEXT, "ENDPOINT", REEL_CLIENT_ENDPOINT_DEFAULT, 0, 0,
+                "Where producers and operators connect; port * is a free one.", "REEL_CLIENT", "client"},
+    [WORKER] = {"worker", 0, REEL_OPTION_TEXT, "ENDPOINT", REEL_WORKER_ENDPOINT_DEFAULT, 0, 0, "Where workers connect.",
+                "REEL_WORKER", "worker"},
+    [EVENTS] = {"events", 0, REEL_OPTION_TEXT, "ENDPOINT", REEL_EVENTS_ENDPOINT_DEFAULT, 0, 0,
+                "Where subscribers connect.", "REEL_EVENTS", "events"},
+    [DATA] = {"data", 'd', REEL_OPTION_TEXT, "DIR", "reel-data", 0, 0,
+              "Where the journal is kept; made if it is not there.", "REEL_DATA", "data"},
+    [LEASE_MS] = {"lease-ms", 0, REEL_OPTION_NUMBER, "MS", NULL, 100, REEL_DURATION_MS_MAX,
+                  "How long a worker may be silent before its work is given to another.", "REEL_LEASE_MS", "lease_ms"},
+    [HEARTBEAT_MS] = {"heartbeat-ms", 0, REEL_OPTION_NUMBER, "MS", NULL, 10, REEL_DURATION_MS_MAX / 2,
+                      "How often workers are to be heard; at most half of --lease-ms.", "REEL_HEARTBEAT_MS",
+                      "heartbeat_ms"},
+    [QUEUE_COUNT_MAX] = {"queue-count-max", 0, REEL_OPTION_NUMBER, "N", NULL, 1, INT64_MAX,
+                         "Live workflows; past that, SUBMIT is answered `overloaded`.", "REEL_QUEUE_COUNT_MAX",
+                         "queue_count_max"},
+    [QUEUE_BYTES_MAX] = {"queue-bytes-max", 0, REEL_OPTION_NUMBER, "BYTES", NULL, 1, INT64_MAX,
+                         "Memory for live workflows; past that, SUBMIT is answered `overloaded`.",
+                         "REEL_QUEUE_BYTES_MAX", "queue_bytes_max"},
+    [WORKERS_MAX] = {"workers-max", 0, REEL_OPTION_NUMBER, "N", NULL, 1, 1000000, "Connected workers.",
+                     "REEL_WORKERS_MAX", "workers_max"},
+    [DELIVERIES_MAX] = {"deliveries-max", 0, REEL_OPTION_NUMBER, "N", NULL, 1, 1000000,
+                        "Workers that one workflow may lose before it is failed.", "REEL_DELIVERIES_MAX",
+                        "deliveries_max"},
+    [WAITS_MAX] = {"waits-max", 0, REEL_OPTION_NUMBER, "N", NULL, 0, 10000000, "RECEIPT requests that wait.",
+                   "REEL_WAITS_MAX", "waits_max"},
+    [LOG] = {"log", 0, REEL_OPTION_TEXT, "LEVEL", "info", 0, 0,
+             "What is said on standard error: error, warning, info or debug.", "REEL_LOG", "log"},
+    [CONFIG] = {"config", 0, REEL_OPTION_TEXT, "FILE", NULL, 0, 0, "A file with these options (ZPL).", "REEL_CONFIG",
+                NULL},
+    [CHECK_CONFIG] = {"check-config", 0, REEL_OPTION_FLAG, NULL, NULL, 0, 0,
+                      "Check options, environment and file, and end.", NULL, NULL},
+};
+
+static const struct reel_options_spec spec = {
+    .program = "reel-broker",
+    .summary = "Accepts workflows, keeps them, hands them to workers, and publishes what happens.",
+    .epilogue = "Prints client=..., worker=... and events=..., the endpoints it got, then ready.\n"
+                "SIGTERM ends it after everything that it took in is durable and answered.",
+    .table = table,
+    .count = OPTION_COUNT,
+    .config = CONFIG,
+};
+
+static void
+describe_numbers (const struct reel_core_setup *defaults)
+{
+    static char texts[OPTION_COUNT][NUMBER_BYTES];
+    const uint64_t numbers[OPTION_COUNT] = {
+        [LEASE_MS] = (uint64_t) defaults->lease_ms,
+        [HEARTBEAT_MS] = (uint64_t) defaults->heartbeat_ms,
+        [QUEUE_COUNT_MAX] = defaults->queue_count_max,
+        [QUEUE_BYTES_MAX] = defaults->queue_bytes_max,
+        [WORKERS_MAX] = defaults->workers_max,
+        [DELIVERIES_MAX] = defaults->deliveries_max,
+        [WAITS_MAX] = defaults->waits_max,
+    };
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if (table[i].type == REEL_OPTION_NUMBER) {
+            (void) snprintf (texts[i], NUMBER_BYTES, "%" PRIu64, numbers[i]);
+            table[i].standard = texts[i];
+        }
+}
+
+static bool
+read_level (const char *text, enum reel_log_level *level)
+{
+    static const char *const names[] = {[REEL_LOG_ERROR] = "error",
+                                        [REEL_LOG_WARNING] = "warning",
+                                        [REEL_LOG_INFO] = "info",
+                                        [REEL_LOG_DEBUG] = "debug"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp (text, names[i]) == 0) {
+            *level = (enum reel_log_level) i;
+            return true;
+        }
+    return false;
+}
+
+/* What only several options together can get wrong. */
+static int
+read_setup (const struct reel_options *options, struct reel_shell_setup *setup, enum reel_log_level *level)
+{
+    const struct reel_option_value *values = options->values;
+    setup->client = values[CLIENT].text;
+    setup->worker = values[WORKER].text;
+    setup->events = values[EVENTS].text;
+    setup->data = values[DATA].text;
+    setup->core.lease_ms = (int64_t) values[LEASE_MS].number;
+    setup->core.heartbeat_ms = (int64_t) values[HEARTBEAT_MS].number;
+    setup->core.queue_count_max = values[QUEUE_COUNT_MAX].number;
+    setup->core.queue_bytes_max = values[QUEUE_BYTES_MAX].number;
+    setup->core.workers_max = (uint32_t) values[WORKERS_MAX].number;
+    setup->core.deliveries_max = (uint32_t) values[DELIVERIES_MAX].number;
+    setup->core.waits_max = (uint32_t) values[WAITS_MAX].number;
+    if (!read_level (values[LOG].text, level))
+        return reel_options_complain (&spec, "log: '%s' is none of error, warning, info, debug", values[LOG].text);
+    if (2 * setup->core.heartbeat_ms > setup->core.lease_ms)
+        return reel_options_complain (&spec, "heartbeat-ms (%" PRId64 ") is more than half of lease-ms (%" PRId64 ")",
+                                      setup->core.heartbeat_ms, setup->core.lease_ms);
+    return EX_OK;
+}
+
+/* Each connection is a descriptor; out of them, the thread of ZeroMQ would spin. */
+static void
+raise_descriptors (void)
+{
+    struct rlimit limit;
+    if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit (RLIMIT_NOFILE, &limit) != 0)
+        reel_log (REEL_LOG_WARNING, "cannot raise the limit of open files");
+}
+
+static int
+exit_code (enum reel_status status, const struct reel_error *err)
+{
+    static const struct {
+        const char *code;
+        int exit_code;
+    } codes[] = {{"journal_in_use", EX_TEMPFAIL}, {"bad_endpoint", EX_CONFIG}, {"socket_failed", EX_UNAVAILABLE}};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (err->code && strcmp (err->code, codes[i].code) == 0)
+            return codes[i].exit_code;
+    switch (status) {
+    case REEL_OK: return EX_OK;
+    case REEL_NO_MEMORY: return EX_OSERR;
+    case REEL_INVALID: return EX_DATAERR;
+    case REEL_NOT_FOUND:
+    case REEL_AGAIN:
+    case REEL_IO: break;
+    }
+    return EX_IOERR;
+}
+
+static void
+announce (const struct reel_shell *shell)
+{
+    (void) printf ("client=%s\nworker=%s\nevents=%s\nready\n", reel_shell_endpoint (shell, 0),
+                   reel_shell_endpoint (shell, 1), reel_shell_endpoint (shell, 2));
+    (void) fflush (stdout);
+}
+
+static int
+serve (const struct reel_shell_setup *setup)
+{
+    struct reel_shell *shell = NULL;
+    struct reel_error err = {0};
+    enum reel_status status = reel_shell_open (setup, &shell, &err);
+    if (status == REEL_OK) {
+        announce (shell);
+        status = reel_shell_run (shell, &err);
+    }
+    if (status != REEL_OK)
+        reel_log (REEL_LOG_ERROR, "%s", err.message[0] != '\0' ? err.message : reel_status_name (status));
+    reel_shell_close (&shell);
+    return exit_code (status, &err);
+}
+
+int
+main (int argc, char **argv)
+{
+    struct reel_shell_setup setup = {0};
+    struct reel_options options;
+    enum reel_log_level level;
+    reel_core_setup_defaults (&setup.core);
+    describe_numbers (&setup.core);
+    int code = reel_options_read (&spec, argc, argv, &options);
+    if (code != REEL_OPTIONS_GO)
+        return code;
+    code = read_setup (&options, &setup, &level);
+    if (code == EX_OK && !options.values[CHECK_CONFIG].flag) {
+        reel_log_start ("reel-broker", level);
+        (void) signal (SIGPIPE, SIG_IGN);
+        (void) umask (0077);
+        raise_descriptors ();
+        code = serve (&setup);
+    }
+    reel_options_free (&options);
+    return code;
+}

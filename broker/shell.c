@@ -1,0 +1,503 @@
+/*
+ * The loop: wait; read the clock once; pass on what the journal has made durable; take in a bounded run
+ * of messages; let the core decide; give the journal the next batch as soon as it is free.
+ *
+ * Three batches go round: one fills up, one is with the journal, one is being sent out.
+ */
+#include "broker/shell.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "broker/commit.h"
+#include "net/socket.h"
+
+/* Messages of one turn. The workers' are read up to the last one if at all possible: see keep_time(). */
+#define CLIENT_MESSAGES_MAX 512
+#define WORKER_MESSAGES_MAX 4096
+#define SUBSCRIPTIONS_MAX 64
+
+/* A batch that holds this much is full: nothing is read until the journal has taken it. */
+#define BATCH_BYTES_MAX ((size_t) 8 << 20)
+#define BATCH_SENDS_MAX 16384
+#define BATCH_READS_MAX 8
+
+#define WORKER_FRAME_BYTES_MAX (2u * REEL_REPORT_BYTES_MAX)
+#define SUBSCRIPTION_BYTES_MAX 4096
+#define SUBSCRIBER_WAITING_MAX 100000
+#define CLOSE_LINGER_MS 1000
+#define CONTEXT_SOCKETS_MAX 16
+
+#define BEAT_US 1000000
+#define PAUSE_US_MAX 1000000
+
+enum { CLIENT, WORKER, EVENTS, SOCKET_COUNT };
+
+struct reel_shell {
+    void *context;
+    void *sockets[SOCKET_COUNT];
+    char endpoints[SOCKET_COUNT][REEL_ENDPOINT_BYTES];
+    struct pollfd watched[2 + SOCKET_COUNT]; /* the journal and signals, which are always watched, then the sockets */
+    int signals;
+    struct reel_inbox inbox;
+    struct reel_core *core;
+    struct reel_journal *journal; /* until its thread has it */
+    struct reel_commit *commit;
+    struct reel_batch batches[3];
+    struct reel_batch *pending;   /* fills up */
+    struct reel_batch *spares[2]; /* empty */
+    size_t spare_count;
+    bool committing; /* one is with the journal */
+    struct reel_shell_stats stats;
+
+    struct reel_core_time now; /* its monotonic part is the core's: see keep_time() */
+    int64_t clock_us;          /* the monotonic clock at this turn */
+    int64_t wake_us;           /* in the core's time */
+    int64_t beat_us;           /* in the clock's */
+    int64_t pause_us_max;
+    bool all_heard; /* whatever the workers had sent was read */
+    bool eager;     /* there may be more to do without waiting */
+    bool stopping;
+    uint64_t last_seq; /* durable and published */
+    uint64_t epoch;
+};
+
+/* --- going out ------------------------------------------------------------------------------- */
+
+static enum reel_status
+send_one (struct reel_shell *shell, const struct reel_effects *effects, const struct reel_send *send)
+{
+    bool to_worker = send->socket == REEL_SOCKET_WORKER;
+    struct reel_slice peer = reel_effects_slice (effects, send->peer);
+    struct reel_slice document = reel_effects_slice (effects, send->document);
+    enum reel_status status = reel_socket_send_message (
+        shell->sockets[to_worker ? WORKER : CLIENT], peer, send->delimiter, send->command,
+        reel_effects_slice (effects, send->header), send->has_document ? &document : NULL);
+    if (status != REEL_NOT_FOUND && status != REEL_AGAIN)
+        return status;
+    /* It is gone, or does not read: whoever did not get an answer asks again. */
+    shell->stats.dropped++;
+    if (to_worker)
+        reel_core_unroutable (shell->core, peer);
+    return REEL_OK;
+}
+
+static enum reel_status
+publish (struct reel_shell *shell, struct reel_slice topic, struct reel_slice body)
+{
+    const struct reel_slice frames[] = {topic, body};
+    enum reel_status status = reel_socket_send (shell->sockets[EVENTS], frames, 2);
+    if (status != REEL_AGAIN)
+        return status;
+    shell->stats.dropped++;
+    return REEL_OK;
+}
+
+/* Everything in it is durable. */
+static enum reel_status
+send_out (struct reel_shell *shell, const struct reel_effects *effects)
+{
+    enum reel_status status = REEL_OK;
+    for (size_t i = 0; i < effects->send_count && status == REEL_OK; i++)
+        status = send_one (shell, effects, &effects->sends[i]);
+    for (size_t i = 0; i < effects->publish_count && status == REEL_OK; i++)
+        status = publish (shell, reel_effects_slice (effects, effects->publishes[i].topic),
+                          reel_effects_body (effects, &effects->publishes[i]));
+    shell->eager = true;
+    return status;
+}
+
+/* Gives the journal what has gathered, if it is free and there is something for it. */
+static void
+hand_over (struct reel_shell *shell)
+{
+    const struct reel_effects *effects = &shell->pending->effects;
+    if (shell->committing || (effects->records.len == 0 && effects->read_count == 0))
+        return;
+    reel_commit_hand (shell->commit, shell->pending);
+    shell->committing = true;
+    shell->pending = shell->spares[--shell->spare_count];
+}
+
+/* What has nothing to do with the journal waits for the batches before it only. */
+static enum reel_status
+pass_on (struct reel_shell *shell)
+{
+    hand_over (shell);
+    if (shell->committing || reel_effects_empty (&shell->pending->effects))
+        return REEL_OK;
+    enum reel_status status = send_out (shell, &shell->pending->effects);
+    reel_batch_clear (shell->pending);
+    return status;
+}
+
+/* Takes back what the journal has done. The next batch is with it before this one is sent. */
+static enum reel_status
+settle (struct reel_shell *shell, struct reel_error *err)
+{
+    struct reel_batch *done;
+    enum reel_status status = reel_commit_take (shell->commit, &done, err);
+    if (status != REEL_OK)
+        return status == REEL_AGAIN ? REEL_OK : status;
+    shell->stats.commits += done->effects.records.len > 0;
+    shell->committing = false;
+    hand_over (shell);
+    status = send_out (shell, &done->effects);
+    shell->last_seq = done->last_seq;
+    for (size_t i = 0; i < done->reading_count && status == REEL_OK; i++)
+        status = reel_core_reading (shell->core, shell->now, &done->readings[i], &shell->pending->effects);
+    reel_batch_clear (done);
+    shell->spares[shell->spare_count++] = done;
+    return status;
+}
+
+static enum reel_status
+beat (struct reel_shell *shell)
+{
+    if (shell->clock_us < shell->beat_us)
+        return REEL_OK;
+    shell->beat_us = shell->clock_us + BEAT_US;
+    struct reel_message message;
+    struct reel_buf body = {0};
+    reel_message_init (&message, REEL_EVENT_BEAT);
+    reel_message_set_uint (&message, REEL_F_SEQ, shell->last_seq);
+    reel_message_set_uint (&message, REEL_F_EPOCH, shell->epoch);
+    reel_message_set_uint (&message, REEL_F_AT_US, (uint64_t) shell->now.wall_us);
+    reel_message_encode (&message, &body);
+    enum reel_status status = reel_buf_status (&body);
+    if (status == REEL_OK)
+        status = publish (shell, reel_slice_text ("beat"), reel_buf_slice (&body));
+    reel_buf_free (&body);
+    return status;
+}
+
+/* --- coming in ------------------------------------------------------------------------------- */
+
+static bool
+is_full (const struct reel_effects *effects)
+{
+    return effects->records.len + effects->bytes.len >= BATCH_BYTES_MAX || effects->send_count >= BATCH_SENDS_MAX
+           || effects->read_count >= BATCH_READS_MAX;
+}
+
+static enum reel_status
+take_in (struct reel_shell *shell, enum reel_socket socket)
+{
+    const struct reel_inbox *inbox = &shell->inbox;
+    bool delimiter = socket == REEL_SOCKET_CLIENT && inbox->count > 1 && inbox->frames[1].len == 0;
+    size_t envelope = delimiter ? 2 : 1;
+    struct reel_core_frames frames = {.socket = socket,
+                                      .peer = inbox->frames[0],
+                                      .delimiter = delimiter,
+                                      .list = inbox->frames + envelope,
+                                      .count = inbox->count - envelope};
+    return reel_core_message (shell->core, shell->now, &frames, &shell->pending->effects);
+}
+
+/* REEL_AGAIN: all that was there is read; REEL_OK: there may be more. */
+static enum reel_status
+drain (struct reel_shell *shell, enum reel_socket socket, size_t messages_max)
+{
+    void *from = shell->sockets[socket == REEL_SOCKET_WORKER ? WORKER : CLIENT];
+    enum reel_status status = REEL_OK;
+    for (size_t i = 0; i < messages_max && status == REEL_OK && !is_full (&shell->pending->effects); i++) {
+        status = reel_socket_receive (from, &shell->inbox);
+        if (status == REEL_OK)
+            status = take_in (shell, socket);
+    }
+    return status;
+}
+
+/* Subscribing is between a subscriber and its socket; here it is only counted. */
+static enum reel_status
+drain_subscriptions (struct reel_shell *shell)
+{
+    enum reel_status status = REEL_OK;
+    for (size_t i = 0; i < SUBSCRIPTIONS_MAX && status == REEL_OK; i++) {
+        status = reel_socket_receive (shell->sockets[EVENTS], &shell->inbox);
+        struct reel_slice frame = status == REEL_OK ? shell->inbox.frames[0] : REEL_SLICE_NONE;
+        if (frame.len > 0 && frame.data[0] == 1)
+            shell->stats.subscribers++;
+        else if (frame.len > 0 && frame.data[0] == 0 && shell->stats.subscribers > 0)
+            shell->stats.subscribers--;
+    }
+    return status;
+}
+
+static enum reel_status
+receive (struct reel_shell *shell)
+{
+    enum reel_status worker = drain (shell, REEL_SOCKET_WORKER, WORKER_MESSAGES_MAX);
+    shell->all_heard = worker == REEL_AGAIN;
+    if (worker != REEL_OK && worker != REEL_AGAIN)
+        return worker;
+    enum reel_status client = drain (shell, REEL_SOCKET_CLIENT, CLIENT_MESSAGES_MAX);
+    if (client != REEL_OK && client != REEL_AGAIN)
+        return client;
+    enum reel_status events = drain_subscriptions (shell);
+    if (events != REEL_OK && events != REEL_AGAIN)
+        return events;
+    shell->eager = shell->eager || worker == REEL_OK || client == REEL_OK || events == REEL_OK;
+    return REEL_OK;
+}
+
+/* --- the turn -------------------------------------------------------------------------------- */
+
+/*
+ * What has arrived is read before anything expires. So the core's time stands still while there is something
+ * that was not read, and while this process did not run (stopped, or starved), since then what arrived meanwhile
+ * may still be on its way through the socket.
+ */
+static void
+keep_time (struct reel_shell *shell)
+{
+    int64_t clock_us = reel_clock_monotonic_us ();
+    int64_t passed_us = clock_us - shell->clock_us;
+    shell->clock_us = clock_us;
+    shell->now.wall_us = reel_clock_wall_us ();
+    if (shell->all_heard)
+        shell->now.monotonic_us += passed_us < 2 * shell->pause_us_max ? passed_us : shell->pause_us_max;
+}
+
+/* How long there is nothing to do unless something comes. */
+static int
+pause_ms (const struct reel_shell *shell)
+{
+    int64_t pause_us = shell->pause_us_max;
+    if (shell->eager)
+        return 0;
+    if (shell->wake_us - shell->now.monotonic_us < pause_us)
+        pause_us = shell->wake_us - shell->now.monotonic_us;
+    if (shell->beat_us - shell->clock_us < pause_us)
+        pause_us = shell->beat_us - shell->clock_us;
+    return pause_us <= 0 ? 0 : (int) ((pause_us + 999) / 1000);
+}
+
+/* A socket's descriptor says only that something changed since the socket was last found empty, which each turn
+ * ends with, unless it is `eager`. While the batch is full the sockets are left alone. */
+static enum reel_status
+await (struct reel_shell *shell, struct reel_error *err)
+{
+    bool full = is_full (&shell->pending->effects);
+    nfds_t count = shell->stopping ? 1 : full ? 2 : 2 + SOCKET_COUNT;
+    if (full)
+        shell->eager = false;
+    int ready = poll (shell->watched, count, pause_ms (shell));
+    if (ready < 0)
+        shell->watched[0].revents = shell->watched[1].revents = 0;
+    if (ready < 0 && errno != EINTR)
+        return reel_error_set (err, REEL_IO, "poll_failed", NULL, "poll: %s", strerror (errno));
+    if (ready > 0 && shell->watched[1].revents != 0 && !shell->stopping) {
+        reel_log (REEL_LOG_INFO, "stopping: what has been taken in is ended first");
+        shell->stopping = true;
+        shell->wake_us = INT64_MAX;
+    }
+    shell->eager = false;
+    return REEL_OK;
+}
+
+static enum reel_status
+turn (struct reel_shell *shell, struct reel_error *err)
+{
+    enum reel_status status = await (shell, err);
+    keep_time (shell);
+    if (status == REEL_OK && shell->watched[0].revents != 0)
+        status = settle (shell, err);
+    if (status == REEL_OK && !shell->stopping)
+        status = receive (shell);
+    if (status == REEL_OK && !shell->stopping)
+        status = reel_core_tick (shell->core, shell->now, &shell->pending->effects, &shell->wake_us);
+    if (status == REEL_OK)
+        status = pass_on (shell);
+    return status == REEL_OK ? beat (shell) : status;
+}
+
+enum reel_status
+reel_shell_run (struct reel_shell *shell, struct reel_error *err)
+{
+    enum reel_status status = REEL_OK;
+    while (status == REEL_OK
+           && (!shell->stopping || shell->committing || !reel_effects_empty (&shell->pending->effects)))
+        status = turn (shell, err);
+    return status;
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+struct recovery {
+    struct reel_core *core;
+    uint64_t count;
+};
+
+static enum reel_status
+recover_record (void *context, struct reel_slice record, struct reel_error *err)
+{
+    struct recovery *recovery = context;
+    recovery->count++;
+    return reel_core_apply (recovery->core, record, err);
+}
+
+static enum reel_status
+recover (struct reel_shell *shell, const char *data, struct reel_error *err)
+{
+    enum reel_status status = reel_journal_open (data, &shell->journal, err);
+    if (status != REEL_OK)
+        return status;
+    struct recovery recovery = {.core = shell->core};
+    int64_t from_us = reel_clock_monotonic_us ();
+    status = reel_journal_replay (shell->journal, recover_record, &recovery, err);
+    if (status == REEL_OK)
+        reel_log (REEL_LOG_INFO, "recovered %llu records from %s in %lld ms", (unsigned long long) recovery.count, data,
+                  (long long) (reel_clock_monotonic_us () - from_us) / 1000);
+    return status;
+}
+
+static enum reel_status
+open_sockets (struct reel_shell *shell, const struct reel_shell_setup *setup, struct reel_error *err)
+{
+    const struct reel_socket_setup setups[SOCKET_COUNT] = {
+        [CLIENT] = {.type = ZMQ_ROUTER, .frame_bytes_max = REEL_REQUEST_FRAME_BYTES_MAX, .linger_ms = CLOSE_LINGER_MS},
+        [WORKER] = {.type = ZMQ_ROUTER, .frame_bytes_max = WORKER_FRAME_BYTES_MAX, .linger_ms = CLOSE_LINGER_MS},
+        [EVENTS] = {.type = ZMQ_XPUB,
+                    .frame_bytes_max = SUBSCRIPTION_BYTES_MAX,
+                    .send_max = SUBSCRIBER_WAITING_MAX,
+                    .linger_ms = CLOSE_LINGER_MS},
+    };
+    const char *const endpoints[SOCKET_COUNT] = {setup->client, setup->worker, setup->events};
+    shell->context = zmq_ctx_new ();
+    if (!shell->context || zmq_ctx_set (shell->context, ZMQ_MAX_SOCKETS, CONTEXT_SOCKETS_MAX) != 0)
+        return REEL_NO_MEMORY;
+    for (int i = 0; i < SOCKET_COUNT; i++) {
+        enum reel_status status = reel_socket_open (shell->context, &setups[i], &shell->sockets[i], err);
+        if (status == REEL_OK)
+            status = reel_socket_bind (shell->sockets[i], endpoints[i], shell->endpoints[i], err);
+        if (status != REEL_OK)
+            return status;
+    }
+    return REEL_OK;
+}
+
+static enum reel_status
+watch (struct reel_shell *shell, struct reel_error *err)
+{
+    sigset_t set;
+    (void) sigemptyset (&set);
+    (void) sigaddset (&set, SIGTERM);
+    (void) sigaddset (&set, SIGINT);
+    (void) pthread_sigmask (SIG_BLOCK, &set, NULL);
+    shell->signals = signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (shell->signals < 0)
+        return reel_error_set (err, REEL_IO, "no_signals", NULL, "signalfd: %s", strerror (errno));
+    shell->watched[1] = (struct pollfd){.fd = shell->signals, .events = POLLIN};
+    return REEL_OK;
+}
+
+static enum reel_status
+watch_sockets (struct reel_shell *shell, struct reel_error *err)
+{
+    shell->watched[0] = (struct pollfd){.fd = reel_commit_fd (shell->commit), .events = POLLIN};
+    for (int i = 0; i < SOCKET_COUNT; i++) {
+        int fd;
+        size_t len = sizeof fd;
+        if (zmq_getsockopt (shell->sockets[i], ZMQ_FD, &fd, &len) != 0)
+            return reel_error_set (err, REEL_IO, "socket_failed", NULL, "ZMQ_FD: %s", zmq_strerror (errno));
+        shell->watched[2 + i] = (struct pollfd){.fd = fd, .events = POLLIN};
+    }
+    return REEL_OK;
+}
+
+/* The new epoch is durable before the first message is read. */
+static enum reel_status
+start (struct reel_shell *shell, struct reel_error *err)
+{
+    struct reel_effects *effects = &shell->pending->effects;
+    shell->clock_us = reel_clock_monotonic_us ();
+    shell->now = (struct reel_core_time){reel_clock_wall_us (), shell->clock_us};
+    enum reel_status status = reel_core_start (shell->core, shell->now, effects);
+    if (status != REEL_OK)
+        return status;
+    struct reel_journal_batch batch = reel_effects_batch (effects);
+    status = reel_journal_append (shell->journal, &batch, err);
+    if (status != REEL_OK)
+        return status;
+    shell->last_seq = reel_journal_last_seq (shell->journal);
+    shell->epoch = batch.epoch;
+    status = send_out (shell, effects);
+    reel_effects_clear (effects);
+    return status == REEL_OK ? reel_commit_start (&shell->journal, &shell->commit, err) : status;
+}
+
+static enum reel_status
+open_all (struct reel_shell *shell, const struct reel_shell_setup *setup, struct reel_error *err)
+{
+    struct reel_core_setup core = setup->core;
+    reel_random_system (&core.seed, sizeof core.seed);
+    core.shell = &shell->stats;
+    shell->pause_us_max = core.lease_ms * 1000 / 4 < PAUSE_US_MAX ? core.lease_ms * 1000 / 4 : PAUSE_US_MAX;
+    enum reel_status status;
+    if ((status = watch (shell, err)) != REEL_OK || (status = reel_core_create (&core, &shell->core)) != REEL_OK
+        || (status = recover (shell, setup->data, err)) != REEL_OK
+        || (status = open_sockets (shell, setup, err)) != REEL_OK || (status = start (shell, err)) != REEL_OK)
+        return status;
+    return watch_sockets (shell, err);
+}
+
+enum reel_status
+reel_shell_open (const struct reel_shell_setup *setup, struct reel_shell **shell, struct reel_error *err)
+{
+    struct reel_shell *opened = calloc (1, sizeof *opened);
+    if (!opened)
+        return REEL_NO_MEMORY;
+    opened->signals = -1;
+    opened->pending = &opened->batches[0];
+    opened->spares[0] = &opened->batches[1];
+    opened->spares[1] = &opened->batches[2];
+    opened->spare_count = 2;
+    opened->all_heard = true;
+    reel_inbox_init (&opened->inbox);
+    enum reel_status status = open_all (opened, setup, err);
+    if (status != REEL_OK) {
+        reel_shell_close (&opened);
+        return status;
+    }
+    *shell = opened;
+    return REEL_OK;
+}
+
+const char *
+reel_shell_endpoint (const struct reel_shell *shell, unsigned which)
+{
+    REEL_ASSERT (which < SOCKET_COUNT);
+    return shell->endpoints[which];
+}
+
+void
+reel_shell_close (struct reel_shell **shell)
+{
+    struct reel_shell *closing = *shell;
+    *shell = NULL;
+    if (!closing)
+        return;
+    reel_inbox_free (&closing->inbox);
+    for (int i = 0; i < SOCKET_COUNT; i++)
+        reel_socket_close (&closing->sockets[i]);
+    if (closing->context)
+        (void) zmq_ctx_term (closing->context);
+    reel_commit_stop (&closing->commit);
+    reel_journal_close (&closing->journal);
+    reel_core_destroy (&closing->core);
+    for (size_t i = 0; i < sizeof closing->batches / sizeof *closing->batches; i++)
+        reel_batch_free (&closing->batches[i]);
+    if (closing->signals >= 0)
+        (void) close (closing->signals);
+    free (closing);
+}

@@ -1,0 +1,168 @@
+/*
+ * The registry: order, refusals, the limit, and what is told of it.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "proto/json.h"
+#include "worker/adapter_builtin.h"
+#include "worker/registry.h"
+
+static struct reel_registry *registry;
+static struct reel_error err;
+
+static void
+set_up (void)
+{
+    ck_assert_int_eq (reel_registry_create (&registry), REEL_OK);
+}
+
+static void
+tear_down (void)
+{
+    reel_registry_destroy (&registry);
+    ck_assert_ptr_null (registry);
+    reel_registry_destroy (&registry);
+}
+
+static enum reel_status
+add (const char *modality, const char *name, const struct reel_policy *policy)
+{
+    struct reel_adapter *adapter = NULL;
+    ck_assert_int_eq (reel_adapter_builtin_create (name, &adapter), REEL_OK);
+    enum reel_status status = reel_registry_add (registry, modality, &adapter, policy, &err);
+    ck_assert_int_eq (adapter == NULL, status == REEL_OK); /* taken if and only if it worked */
+    if (adapter != NULL)
+        adapter->destroy (adapter);
+    return status;
+}
+
+static const char *
+dispatch_json (void)
+{
+    static char text[4096];
+    struct reel_buf packed = {0}, json = {0};
+    reel_registry_pack_dispatch (registry, &packed);
+    ck_assert_int_eq (reel_json_write (reel_buf_slice (&packed), REEL_JSON_COMPACT, &json), REEL_OK);
+    snprintf (text, sizeof text, "%.*s", REEL_TEXT (reel_buf_slice (&json)));
+    reel_buf_free (&packed);
+    reel_buf_free (&json);
+    return text;
+}
+
+static const struct reel_policy no_policy;
+
+START_TEST (builtin_serves_three)
+{
+    ck_assert_int_eq (reel_registry_add_builtin (registry, &err), REEL_OK);
+    ck_assert_str_eq (dispatch_json (), "{\"echo\":{\"adapter\":\"echo\",\"class\":\"idempotent\"},"
+                                        "\"fail\":{\"adapter\":\"fail\",\"class\":\"idempotent\"},"
+                                        "\"sleep\":{\"adapter\":\"sleep\",\"class\":\"idempotent\"}}");
+}
+END_TEST
+
+START_TEST (entries_are_found_and_in_order)
+{
+    static const char *const names[] = {"video", "audio", "v", "keyframe", "video.hd", "0"};
+    static const char *const sorted[] = {"0", "audio", "keyframe", "v", "video", "video.hd"};
+    for (size_t i = 0; i < 6; i++)
+        ck_assert_int_eq (add (names[i], "echo", &no_policy), REEL_OK);
+    for (size_t i = 0; i < 6; i++) {
+        ck_assert_str_eq (reel_registry_at (registry, i)->modality, sorted[i]);
+        ck_assert_ptr_eq (reel_registry_find (registry, reel_slice_text (sorted[i])), reel_registry_at (registry, i));
+    }
+    ck_assert_ptr_null (reel_registry_at (registry, 6));
+    ck_assert_ptr_null (reel_registry_find (registry, reel_slice_text ("vide")));
+    ck_assert_ptr_null (reel_registry_find (registry, reel_slice_text ("videos")));
+    ck_assert_ptr_null (reel_registry_find (registry, REEL_SLICE_NONE));
+    struct reel_buf packed = {0}, json = {0};
+    reel_registry_pack_modalities (registry, &packed);
+    ck_assert_int_eq (reel_json_write (reel_buf_slice (&packed), REEL_JSON_COMPACT, &json), REEL_OK);
+    ck_assert (reel_slice_is (reel_buf_slice (&json), "[\"0\",\"audio\",\"keyframe\",\"v\",\"video\",\"video.hd\"]"));
+    reel_buf_free (&packed);
+    reel_buf_free (&json);
+}
+END_TEST
+
+START_TEST (modality_is_there_once)
+{
+    ck_assert_int_eq (add ("video", "echo", &no_policy), REEL_OK);
+    ck_assert_int_eq (add ("video", "sleep", &no_policy), REEL_INVALID);
+    ck_assert_ptr_nonnull (strstr (err.message, "video"));
+    ck_assert_str_eq (reel_registry_find (registry, reel_slice_text ("video"))->adapter->name, "echo");
+}
+END_TEST
+
+START_TEST (modality_out_of_form_is_refused)
+{
+    static const char *const names[] = {"", "Video", "-video", "vi deo", "vid/eo"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        ck_assert_int_eq (add (names[i], "echo", &no_policy), REEL_INVALID);
+        ck_assert_str_eq (err.code, "bad_id");
+    }
+    ck_assert_uint_eq (reel_registry_count (registry), 0);
+}
+END_TEST
+
+START_TEST (limit_is_refused_at_one_more)
+{
+    char name[16];
+    for (int i = 0; i < REEL_MODALITIES_MAX; i++) {
+        snprintf (name, sizeof name, "m%d", i);
+        ck_assert_int_eq (add (name, "echo", &no_policy), REEL_OK);
+    }
+    ck_assert_int_eq (add ("more", "echo", &no_policy), REEL_INVALID);
+    ck_assert_str_eq (err.code, "limit_exceeded");
+    ck_assert_uint_eq (reel_registry_count (registry), REEL_MODALITIES_MAX);
+}
+END_TEST
+
+START_TEST (route_gives_adapter_class_and_policy)
+{
+    struct reel_route route;
+    struct reel_policy policy = {.timeout_ms = 5, .max_attempts = 3, .backoff_ms = 7, .in_doubt = REEL_IN_DOUBT_FAIL};
+    ck_assert_int_eq (add ("video", "sleep", &policy), REEL_OK);
+    ck_assert (!reel_registry_route (registry, reel_slice_text ("audio"), &route));
+    ck_assert (reel_registry_route (registry, reel_slice_text ("video"), &route));
+    ck_assert_str_eq (route.adapter, "sleep");
+    ck_assert_int_eq (route.class, REEL_ADAPTER_IDEMPOTENT);
+    ck_assert_int_eq (route.policy.timeout_ms, 5);
+    ck_assert_uint_eq (route.policy.max_attempts, 3);
+    ck_assert_int_eq (route.policy.in_doubt, REEL_IN_DOUBT_FAIL);
+    ck_assert_str_eq (dispatch_json (), "{\"video\":{\"adapter\":\"sleep\",\"class\":\"idempotent\",\"limits\":"
+                                        "{\"timeout_ms\":5,\"max_attempts\":3,\"backoff_ms\":7,"
+                                        "\"in_doubt\":\"fail\"}}}");
+}
+END_TEST
+
+START_TEST (classes_have_names)
+{
+    ck_assert_str_eq (reel_adapter_class_name (REEL_ADAPTER_NEITHER), "neither");
+    ck_assert_str_eq (reel_adapter_class_name (REEL_ADAPTER_IDEMPOTENT), "idempotent");
+    ck_assert_str_eq (reel_adapter_class_name (REEL_ADAPTER_RESUMABLE), "resumable");
+}
+END_TEST
+
+int
+main (void)
+{
+    Suite *suite = suite_create ("registry");
+    TCase *tc = tcase_create ("registry");
+    tcase_add_checked_fixture (tc, set_up, tear_down);
+    suite_add_tcase (suite, tc);
+    tcase_add_test (tc, builtin_serves_three);
+    tcase_add_test (tc, entries_are_found_and_in_order);
+    tcase_add_test (tc, modality_is_there_once);
+    tcase_add_test (tc, modality_out_of_form_is_refused);
+    tcase_add_test (tc, limit_is_refused_at_one_more);
+    tcase_add_test (tc, route_gives_adapter_class_and_policy);
+    tcase_add_test (tc, classes_have_names);
+    SRunner *runner = srunner_create (suite);
+    srunner_run_all (runner, CK_NORMAL);
+    int failed = srunner_ntests_failed (runner);
+    srunner_free (runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

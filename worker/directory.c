@@ -1,0 +1,146 @@
+/*
+ * Working directories of steps.
+ */
+#include "worker/directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Directories inside one another that are removed; what lies deeper stays. */
+#define DEPTH_MAX 64
+
+enum reel_status
+reel_directory_init (struct reel_directory *directory, const char *root)
+{
+    *directory = (struct reel_directory){0};
+    if (root == NULL)
+        return REEL_OK;
+    directory->root = strdup (root);
+    return directory->root == NULL ? REEL_NO_MEMORY : REEL_OK;
+}
+
+void
+reel_directory_free (struct reel_directory *directory)
+{
+    if (directory->root != NULL && directory->temporary)
+        (void) rmdir (directory->root);
+    free (directory->root);
+    *directory = (struct reel_directory){0};
+}
+
+static enum reel_status
+failed (struct reel_error *err, const char *what, const char *path)
+{
+    return reel_error_set (err, REEL_IO, "work_directory", NULL, "cannot %s the directory %s: %s", what, path,
+                           strerror (errno));
+}
+
+/* Makes a directory and those above it. */
+static enum reel_status
+make_path (char *path, struct reel_error *err)
+{
+    if (mkdir (path, 0755) == 0 || errno == EEXIST)
+        return REEL_OK;
+    for (char *slash = path; errno == ENOENT && (slash = strchr (slash + 1, '/')) != NULL;) {
+        *slash = '\0';
+        if (mkdir (path, 0755) == 0 || errno == EEXIST)
+            errno = ENOENT;
+        *slash = '/';
+    }
+    return mkdir (path, 0755) < 0 && errno != EEXIST ? failed (err, "make", path) : REEL_OK;
+}
+
+static enum reel_status
+make_root (struct reel_directory *directory, struct reel_error *err)
+{
+    if (directory->root != NULL)
+        return make_path (directory->root, err);
+    const char *base = getenv ("TMPDIR");
+    char *root = NULL;
+    if (asprintf (&root, "%s/reel-work-XXXXXX", base == NULL || *base == '\0' ? "/tmp" : base) < 0)
+        return REEL_NO_MEMORY;
+    if (mkdtemp (root) == NULL) {
+        enum reel_status status = failed (err, "make", root);
+        free (root);
+        return status;
+    }
+    directory->root = root;
+    directory->temporary = true;
+    return REEL_OK;
+}
+
+static void
+remove_inside (int parent, const char *name, unsigned depth)
+{
+    int fd = openat (parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+    if (dir == NULL) {
+        if (fd >= 0)
+            close (fd);
+        return;
+    }
+    struct dirent *entry;
+    while ((entry = readdir (dir)) != NULL) {
+        if (strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0)
+            continue;
+        if (unlinkat (fd, entry->d_name, 0) == 0 || depth == DEPTH_MAX)
+            continue;
+        remove_inside (fd, entry->d_name, depth + 1);
+        (void) unlinkat (fd, entry->d_name, AT_REMOVEDIR);
+    }
+    closedir (dir);
+}
+
+void
+reel_directory_remove (const char *path)
+{
+    remove_inside (AT_FDCWD, path, 0);
+    (void) rmdir (path);
+    char *parent = strdup (path);
+    char *slash = parent == NULL ? NULL : strrchr (parent, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+        (void) rmdir (parent);
+    }
+    free (parent);
+}
+
+enum reel_status
+reel_directory_make (struct reel_directory *directory, const struct reel_call *call, char **out,
+                     struct reel_error *err)
+{
+    char *path = NULL;
+    enum reel_status status = make_root (directory, err);
+    if (status != REEL_OK)
+        return status;
+    /* Ids have no slash and begin with a letter or a digit: they name nothing outside the root. */
+    if (asprintf (&path, "%s/%.*s/%.*s.%" PRIu32 ".%" PRIu32, directory->root, REEL_TEXT (call->workflow_id),
+                  REEL_TEXT (call->step_id), call->delivery, call->attempt) < 0)
+        return REEL_NO_MEMORY;
+    char *slash = strrchr (path, '/');
+    *slash = '\0';
+    if (mkdir (path, 0755) < 0 && errno != EEXIST) {
+        status = failed (err, "make", path);
+        goto out;
+    }
+    *slash = '/';
+    if (mkdir (path, 0755) < 0) {
+        if (errno == EEXIST)
+            remove_inside (AT_FDCWD, path, 0);
+        else
+            status = failed (err, "make", path);
+    }
+out:
+    if (status == REEL_OK)
+        *out = path;
+    else
+        free (path);
+    return status;
+}

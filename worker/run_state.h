@@ -1,0 +1,137 @@
+/*
+ * The run machine's insides, shared by the files that it is made of.
+ *
+ * run.c moves the cursor and takes events in; run_attempt.c takes the step at the cursor from
+ * its route to its dispatch; run_report.c says what happened and gives a step its outcome.
+ * The cursor stands on the step that is next or under way; everything before it has an outcome.
+ */
+#ifndef REEL_WORKER_RUN_STATE_H
+#define REEL_WORKER_RUN_STATE_H
+
+#include "base/hash.h"
+#include "base/random.h"
+#include "worker/run.h"
+#include "worker/run_outbox.h"
+#include "worker/run_receipt.h"
+
+enum reel_run_phase {
+    PHASE_NEW,     /* nothing happened yet */
+    PHASE_ROOM,    /* the outbox is full: the next attempt waits until it is not */
+    PHASE_DURABLE, /* step.started is reported; the call waits for the rule that protects paid work */
+    PHASE_CALL,    /* a dispatch is open */
+    PHASE_BACKOFF, /* the next attempt has its time */
+    PHASE_ENDED
+};
+
+/* The step at the cursor, from its first attempt to its outcome. */
+struct reel_run_current {
+    bool begun;    /* a step.started of this run is out */
+    bool known;    /* the route was found */
+    bool prepared; /* payload and provenance are made */
+    struct reel_route route;
+    struct reel_policy policy; /* in force */
+    uint32_t attempt;          /* the last one begun */
+    int64_t wake_us;           /* of the next one, in PHASE_BACKOFF */
+    struct reel_buf payload;
+    struct reel_buf provenance;
+    struct reel_buf key;
+    bool referred; /* the payload had references */
+    char payload_sha256[2 * REEL_SHA256_BYTES + 1];
+    struct reel_buf handed_checkpoint; /* what the open call was given */
+    struct reel_buf checkpoint;        /* the newest one */
+    bool checkpoint_held;              /* it is not in the outbox yet */
+    uint64_t checkpoint_index;         /* of the last one that is; 0: none */
+};
+
+struct reel_run {
+    struct reel_buf document;
+    struct reel_workflow workflow;
+    struct reel_outcome *outcomes;
+    uint8_t **kept; /* what the receipts and errors of this run lie in, one a step */
+    struct reel_buf workflow_id;
+    struct reel_buf overrides;
+    uint32_t setup_attempts; /* of the first step that is begun; taken by it */
+    uint32_t delivery;
+    bool local;
+    int64_t lease_ms;
+    struct reel_run_limits limits;
+    struct reel_random random;
+    reel_route_fn route;
+    void *route_context;
+
+    enum reel_run_phase phase;
+    bool broken;
+    bool cancelled;
+    bool cut; /* a step was ended by the cancelling */
+    bool yielding;
+    uint32_t cursor;
+    struct reel_run_current current;
+    int64_t wall_us; /* never runs backwards */
+    int64_t monotonic_us;
+    bool confirmed;       /* at all */
+    int64_t confirmed_us; /* when the newest message that was answered was sent */
+    struct reel_run_outbox outbox;
+    struct reel_buf told;
+    struct reel_buf error;
+
+    /* What the event under way brings out. */
+    bool tell, abort, confirm, wake, dispatch, ended;
+};
+
+/* --- run_attempt.c: REEL_NO_MEMORY is the only failure ----------------------------------- */
+
+/* Asks for the route and settles the policy of the step at the cursor. */
+void reel_run_look_up (struct reel_run *run);
+/* Is it idempotent, or does its policy say `retry`? */
+bool reel_run_may_run_twice (const struct reel_run *run);
+/* Begins the next attempt at the step at the cursor. Without a dispatch it has its outcome then. */
+enum reel_status reel_run_begin (struct reel_run *run) REEL_MUST_USE;
+/* Dispatches it, or waits (PHASE_DURABLE) until that is allowed. */
+void reel_run_dispatch (struct reel_run *run);
+bool reel_run_may_retry (const struct reel_run *run, const struct reel_failure *failure);
+/* Reports step.retrying, and sets the time of the next attempt: `delay_ms` from now. */
+enum reel_status reel_run_retry (struct reel_run *run, const struct reel_failure *failure,
+                                 int64_t *delay_ms) REEL_MUST_USE;
+/* What the machine itself says in the receipt of the step at the cursor. */
+struct reel_run_receipt reel_run_own_receipt (const struct reel_run *run);
+
+/* --- run_report.c: REEL_NO_MEMORY is the only failure ------------------------------------- */
+
+enum reel_status reel_run_report_started (struct reel_run *run) REEL_MUST_USE;
+enum reel_status reel_run_report_retrying (struct reel_run *run, const struct reel_failure *failure,
+                                           int64_t delay_ms) REEL_MUST_USE;
+/* The newest checkpoint. */
+enum reel_status reel_run_report_checkpoint (struct reel_run *run) REEL_MUST_USE;
+/* Prepares a step.progress for TELL. A fraction below 0 is unknown, a message may be empty. */
+enum reel_status reel_run_tell_progress (struct reel_run *run, double fraction,
+                                         struct reel_slice message) REEL_MUST_USE;
+/* Gives the step at the cursor its outcome; `body` is its receipt or its error, and is copied. */
+enum reel_status reel_run_finish (struct reel_run *run, enum reel_step_status result,
+                                  struct reel_slice body) REEL_MUST_USE;
+enum reel_status reel_run_finish_failed (struct reel_run *run, const struct reel_failure *failure) REEL_MUST_USE;
+/* Fails it for a reason of the machine's own. */
+enum reel_status reel_run_fail (struct reel_run *run, const char *code, const char *message) REEL_MUST_USE;
+/* Skips it because of the step at `blocking`. */
+enum reel_status reel_run_skip (struct reel_run *run, uint32_t blocking) REEL_MUST_USE;
+/* The last event: REEL_REPORTED_YIELDED, or REEL_REPORTED_ENDED with the error of a cancelled workflow. */
+enum reel_status reel_run_end (struct reel_run *run, enum reel_command kind) REEL_MUST_USE;
+
+static inline const struct reel_step *
+reel_run_current_step (const struct reel_run *run)
+{
+    return &run->workflow.steps[run->cursor];
+}
+
+static inline struct reel_outcome *
+reel_run_current_outcome (const struct reel_run *run)
+{
+    return &run->outcomes[run->cursor];
+}
+
+static inline bool
+reel_run_idempotent (const struct reel_run *run)
+{
+    return run->current.known && run->current.route.class == REEL_ADAPTER_IDEMPOTENT;
+}
+
+#endif

@@ -15,7 +15,7 @@
 
 #define NO_STEP UINT32_MAX
 #define PATH_BYTES 64        /* "/steps/999/payload" */
-#define LOOP_NAMES_BYTES 128 /* no further step of a loop is named beyond these; its end is */
+#define LOOP_NAMES_BYTES 160 /* no further step of a loop is named beyond these, which have room for two */
 
 /* --- ids ----------------------------------------------------------------------------------- */
 

@@ -178,7 +178,7 @@ write_bits (struct writer *writer, const char *name, int digits, uint64_t bits)
     reel_buf_printf (writer->out, "\"%0*llx\"}", digits, (unsigned long long) bits);
 }
 
-/* The fewest digits that read back as the same bits, and a mark that it is no integer. */
+/* As few of 15 to 17 digits as read back as the same bits, and a mark that it is no integer. */
 static void
 write_double (struct writer *writer, uint64_t bits)
 {

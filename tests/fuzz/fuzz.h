@@ -32,14 +32,4 @@ fuzz_check_error (const struct reel_error *err, const char *codes)
     REEL_ASSERT (err->path[0] == '\0' || err->path[0] == '/');
 }
 
-/* Where the bytes are msgpack at all, the path of a refusal leads to something in them. */
-static inline void
-fuzz_check_path (struct reel_slice bytes, const struct reel_error *err)
-{
-    struct reel_cursor cursor = reel_scan_start (bytes);
-    struct reel_slice found;
-    REEL_ASSERT (!reel_scan_skip (&cursor, NULL) || strcmp (err->code, "malformed") == 0
-                 || reel_scan_pointer (bytes, reel_slice_text (err->path), &found));
-}
-
 #endif

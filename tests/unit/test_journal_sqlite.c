@@ -1,0 +1,730 @@
+/*
+ * The journal on a real disk: what was committed is there after any end of the process, and what is
+ * not as it was written is refused with a message that says what to do.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/core/record.h"
+#include "broker/journal.h"
+#include "proto/pack.h"
+
+static char directory[64];
+static struct reel_journal *journal;
+static struct reel_error err;
+
+static int
+remove_entry (const char *path, const struct stat *info, int type, struct FTW *where)
+{
+    (void) info, (void) type, (void) where;
+    return remove (path);
+}
+
+static void
+setup (void)
+{
+    (void) snprintf (directory, sizeof directory, "/tmp/reel-journal-XXXXXX");
+    ck_assert_ptr_nonnull (mkdtemp (directory));
+    ck_assert_int_eq (rmdir (directory), 0);
+    err = (struct reel_error){0};
+}
+
+static void
+teardown (void)
+{
+    reel_journal_close (&journal);
+    (void) nftw (directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void
+open_it (void)
+{
+    ck_assert_msg (reel_journal_open (directory, &journal, &err) == REEL_OK, "%s", err.message);
+}
+
+static void
+reopen (void)
+{
+    reel_journal_close (&journal);
+    ck_assert_ptr_null (journal);
+    open_it ();
+}
+
+static const char *
+file_in (const char *name)
+{
+    static char path[128];
+    (void) snprintf (path, sizeof path, "%s/%s", directory, name);
+    return path;
+}
+
+/* --- making batches --------------------------------------------------------------------------- */
+
+/* An event of a workflow; `padding` makes it longer. */
+static void
+add_event (struct reel_buf *records, uint64_t seq, uint64_t previous, size_t padding)
+{
+    struct reel_buf event = {0};
+    struct reel_buf text = {0};
+    for (size_t i = 0; i < padding; i++)
+        reel_buf_add_byte (&text, 'p');
+    reel_pack_map (&event, 2);
+    reel_pack_text (&event, "seq");
+    reel_pack_uint (&event, seq);
+    reel_pack_text (&event, "x");
+    reel_pack_str (&event, reel_buf_slice (&text));
+    (void) reel_record_write (records, &(struct reel_record){.kind = REEL_RECORD_HELD,
+                                                             .previous_seq = previous,
+                                                             .event_bytes = reel_buf_slice (&event)});
+    reel_buf_free (&event);
+    reel_buf_free (&text);
+}
+
+static void
+add_epoch (struct reel_buf *records, uint64_t epoch)
+{
+    (void) reel_record_write (records, &(struct reel_record){.kind = REEL_RECORD_EPOCH, .epoch = epoch});
+}
+
+static enum reel_status
+append (struct reel_buf *records, uint64_t epoch, uint64_t event_count)
+{
+    struct reel_journal_batch batch = {.epoch = epoch,
+                                       .first_seq = reel_journal_last_seq (journal) + 1,
+                                       .event_count = event_count,
+                                       .records = reel_buf_slice (records)};
+    enum reel_status status = reel_journal_append (journal, &batch, &err);
+    reel_buf_free (records);
+    return status;
+}
+
+/* `count` events of 20-odd bytes, each the successor of the `workflows`-th before it: that many chains. */
+static void
+append_events (uint64_t count, uint64_t workflows)
+{
+    struct reel_buf records = {0};
+    uint64_t first = reel_journal_last_seq (journal) + 1;
+    for (uint64_t seq = first; seq < first + count; seq++)
+        add_event (&records, seq, seq > workflows ? seq - workflows : 0, 10);
+    ck_assert_msg (append (&records, 5, count) == REEL_OK, "%s", err.message);
+}
+
+static void
+append_epoch (uint64_t epoch)
+{
+    struct reel_buf records = {0};
+    add_epoch (&records, epoch);
+    ck_assert_msg (append (&records, epoch, 0) == REEL_OK, "%s", err.message);
+}
+
+/* --- reading back ------------------------------------------------------------------------------ */
+
+struct seen {
+    uint64_t records;
+    uint64_t last_seq;
+    uint64_t stop_at; /* refuses that record; 0: none */
+};
+
+static enum reel_status
+see (void *context, struct reel_slice record, struct reel_error *error)
+{
+    (void) error;
+    struct seen *seen = context;
+    struct reel_record_head head;
+    ck_assert (reel_record_head (record, &head));
+    if (++seen->records == seen->stop_at)
+        return REEL_INVALID;
+    if (head.event.len > 0) {
+        ck_assert_uint_eq (head.seq, seen->last_seq + 1);
+        seen->last_seq = head.seq;
+    }
+    return REEL_OK;
+}
+
+static struct seen
+replay (void)
+{
+    struct seen seen = {0};
+    ck_assert_msg (reel_journal_replay (journal, see, &seen, &err) == REEL_OK, "%s", err.message);
+    return seen;
+}
+
+/* The seqs of the maps in `out`, which are `count`: expects first, first + step, ... */
+static void
+expect_events (const struct reel_buf *out, uint32_t count, uint64_t first, uint64_t step)
+{
+    struct reel_cursor cursor = reel_scan_start (reel_buf_slice (out));
+    for (uint32_t i = 0; i < count; i++) {
+        struct reel_slice event;
+        uint64_t seq = 0;
+        ck_assert (reel_scan_skip (&cursor, &event));
+        ck_assert (reel_scan_find_uint (event, "seq", &seq));
+        ck_assert_uint_eq (seq, first + i * step);
+    }
+    ck_assert_ptr_eq (cursor.at, cursor.end);
+}
+
+static struct reel_journal_page
+page_of (uint64_t after, uint32_t limit, size_t bytes_max, struct reel_buf *out)
+{
+    struct reel_journal_page page = {0};
+    ck_assert_msg (reel_journal_events (journal, after, limit, bytes_max, out, &page, &err) == REEL_OK, "%s",
+                   err.message);
+    return page;
+}
+
+/* --- the tests --------------------------------------------------------------------------------- */
+
+START_TEST (empty)
+{
+    open_it ();
+    ck_assert_uint_eq (reel_journal_last_seq (journal), 0);
+    ck_assert_uint_eq (reel_journal_first_seq (journal), 1);
+    ck_assert_uint_eq (replay ().records, 0);
+    struct reel_buf out = {0};
+    struct reel_journal_page page = page_of (0, 10, 1000, &out);
+    ck_assert_uint_eq (page.count, 0);
+    ck_assert_uint_eq (page.next, 0);
+    ck_assert (!page.more);
+    page = page_of (UINT64_MAX, 10, 1000, &out);
+    ck_assert_uint_eq (page.next, UINT64_MAX);
+    ck_assert_int_eq (reel_journal_record (journal, 1, &out, &err), REEL_NOT_FOUND);
+    ck_assert_int_eq (reel_journal_record (journal, 0, &out, &err), REEL_NOT_FOUND);
+    reopen ();
+    ck_assert_uint_eq (reel_journal_last_seq (journal), 0);
+}
+END_TEST
+
+START_TEST (private)
+{
+    struct stat info;
+    (void) umask (0);
+    open_it ();
+    append_events (1, 1);
+    ck_assert_int_eq (stat (directory, &info), 0);
+    ck_assert_uint_eq (info.st_mode & 07777, 0700);
+    static const char *const names[] = {"journal.db", "journal.db-wal", "journal.tail"};
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_msg (stat (file_in (names[i]), &info) == 0, "%s", names[i]);
+        ck_assert_uint_eq (info.st_mode & 07777, 0600);
+    }
+}
+END_TEST
+
+START_TEST (append_and_reopen)
+{
+    open_it ();
+    append_epoch (5);
+    append_events (3, 1);
+    append_events (1, 1);
+    ck_assert_uint_eq (reel_journal_last_seq (journal), 4);
+    struct seen seen = replay ();
+    ck_assert_uint_eq (seen.records, 5);
+    ck_assert_uint_eq (seen.last_seq, 4);
+    reopen ();
+    ck_assert_uint_eq (reel_journal_last_seq (journal), 4);
+    append_events (2, 1);
+    reopen ();
+    seen = replay ();
+    ck_assert_uint_eq (seen.records, 7);
+    ck_assert_uint_eq (seen.last_seq, 6);
+}
+END_TEST
+
+START_TEST (visitor_stops)
+{
+    open_it ();
+    append_events (5, 1);
+    append_events (5, 1);
+    struct seen seen = {.stop_at = 7};
+    ck_assert_int_eq (reel_journal_replay (journal, see, &seen, &err), REEL_INVALID);
+    ck_assert_uint_eq (seen.records, 7);
+    ck_assert_uint_eq (replay ().records, 10);
+}
+END_TEST
+
+START_TEST (stale_epoch)
+{
+    open_it ();
+    append_epoch (5);
+    struct reel_buf records = {0};
+    add_epoch (&records, 4);
+    ck_assert_int_eq (append (&records, 4, 0), REEL_INVALID);
+    ck_assert_str_eq (err.code, "stale_epoch");
+    reopen ();
+    add_epoch (&records, 4);
+    ck_assert_int_eq (append (&records, 4, 0), REEL_INVALID);
+    append_epoch (5);
+    append_epoch (6);
+    ck_assert_uint_eq (replay ().records, 3);
+}
+END_TEST
+
+START_TEST (second_opener)
+{
+    open_it ();
+    append_events (1, 1);
+    pid_t child = fork ();
+    if (child == 0) {
+        struct reel_journal *second = NULL;
+        bool refused = reel_journal_open (directory, &second, &err) == REEL_INVALID && !second
+                       && strcmp (err.code, "journal_in_use") == 0 && strstr (err.message, "another broker");
+        _exit (refused ? 0 : 1);
+    }
+    int status = -1;
+    ck_assert_int_eq (waitpid (child, &status, 0), child);
+    ck_assert_int_eq (status, 0);
+    append_events (1, 1);
+    reopen ();
+    ck_assert_uint_eq (reel_journal_last_seq (journal), 2);
+}
+END_TEST
+
+/* A child appends and says so after each commit; it is killed; everything that it said is there. */
+START_TEST (killed)
+{
+    uint64_t said = 0;
+    for (int round = 0; round < 5; round++) {
+        int ends[2];
+        ck_assert_int_eq (pipe (ends), 0);
+        pid_t child = fork ();
+        if (child == 0) {
+            open_it ();
+            for (;;) {
+                append_events (1 + reel_journal_last_seq (journal) % 7, 3);
+                uint64_t seq = reel_journal_last_seq (journal);
+                if (reel_journal_rest (journal, seq % 16 == 0, &err) != REEL_OK
+                    || write (ends[1], &seq, sizeof seq) != (ssize_t) sizeof seq)
+                    _exit (1);
+            }
+        }
+        (void) close (ends[1]);
+        for (int i = 0; i < 20 + 7 * round; i++)
+            ck_assert_int_eq (read (ends[0], &said, sizeof said), (ssize_t) sizeof said);
+        ck_assert_int_eq (kill (child, SIGKILL), 0);
+        while (read (ends[0], &said, sizeof said) > 0) {}
+        int status;
+        ck_assert_int_eq (waitpid (child, &status, 0), child);
+        ck_assert (WIFSIGNALED (status));
+        (void) close (ends[0]);
+        open_it ();
+        ck_assert_uint_ge (reel_journal_last_seq (journal), said);
+        ck_assert_uint_eq (replay ().last_seq, reel_journal_last_seq (journal));
+        reel_journal_close (&journal);
+    }
+}
+END_TEST
+
+START_TEST (paging)
+{
+    open_it ();
+    append_epoch (5);
+    append_events (10, 1);
+    append_epoch (5);
+    append_epoch (5);
+    append_events (1, 1);
+    append_events (9, 1);
+    for (int round = 0; round < 2; round++) {
+        for (uint64_t after = 0; after <= 20; after++)
+            for (uint32_t limit = 1; limit <= 21; limit++) {
+                struct reel_buf out = {0};
+                struct reel_journal_page page = page_of (after, limit, 1 << 20, &out);
+                uint32_t expected = 20 - after < limit ? (uint32_t) (20 - after) : limit;
+                ck_assert_uint_eq (page.count, expected);
+                ck_assert_uint_eq (page.next, after + expected);
+                ck_assert_int_eq (page.more, after + expected < 20);
+                expect_events (&out, expected, after + 1, 1);
+                reel_buf_free (&out);
+            }
+        reopen (); /* without a replay there are no marks */
+    }
+}
+END_TEST
+
+START_TEST (many_batches)
+{
+    open_it ();
+    for (int i = 0; i < 100; i++) {
+        append_events (1 + i % 3, 1);
+        if (i % 10 == 0)
+            append_epoch (5);
+    }
+    uint64_t last = reel_journal_last_seq (journal);
+    for (int round = 0; round < 3; round++) {
+        for (uint64_t seq = last; seq > 0; seq--) {
+            struct reel_buf out = {0};
+            struct reel_record_head head;
+            ck_assert_int_eq (reel_journal_record (journal, seq, &out, &err), REEL_OK);
+            ck_assert (reel_record_head (reel_buf_slice (&out), &head));
+            ck_assert_uint_eq (head.seq, seq);
+            reel_buf_free (&out);
+        }
+        reopen ();
+        if (round == 1)
+            ck_assert_uint_eq (replay ().last_seq, last);
+    }
+}
+END_TEST
+
+/* All the bytes of the first are given whatever the bound; of the others, as many as fit, to the byte. */
+START_TEST (byte_limit)
+{
+    open_it ();
+    struct reel_buf out = {0}, one = {0};
+    append_events (5, 1);
+    (void) page_of (0, 1, 0, &one);
+    size_t bytes = one.len;
+    ck_assert_uint_gt (bytes, 0);
+    struct reel_journal_page page = page_of (0, 10, 3 * bytes, &out);
+    ck_assert_uint_eq (page.count, 3);
+    ck_assert (page.more);
+    page = page_of (0, 10, 4 * bytes - 1, &out);
+    ck_assert_uint_eq (page.count, 3);
+    ck_assert_uint_eq (out.len, 6 * bytes);
+    page = page_of (2, 10, 3 * bytes, &out);
+    ck_assert_uint_eq (page.count, 3);
+    ck_assert (!page.more);
+    reel_buf_free (&one);
+    reel_buf_free (&out);
+}
+END_TEST
+
+static struct reel_journal_page
+workflow_page (uint64_t last_seq, uint64_t after, uint32_t limit, size_t bytes_max, struct reel_buf *out)
+{
+    struct reel_journal_page page = {0};
+    ck_assert_msg (reel_journal_workflow_events (journal, last_seq, after, limit, bytes_max, out, &page, &err)
+                       == REEL_OK,
+                   "%s", err.message);
+    return page;
+}
+
+START_TEST (one_workflow)
+{
+    open_it ();
+    for (int i = 0; i < 12; i++)
+        append_events (5, 3); /* 60 events of three workflows: the second has 2, 5, 8, ... 59 */
+    for (uint64_t after = 0; after <= 60; after++)
+        for (uint32_t limit = 1; limit <= 21; limit += 4) {
+            struct reel_buf out = {0};
+            struct reel_journal_page page = workflow_page (59, after, limit, 1 << 20, &out);
+            uint64_t before = after < 2 ? 0 : (after - 2) / 3 + 1;
+            uint64_t left = after >= 59 ? 0 : 20 - before;
+            uint32_t expected = left < limit ? (uint32_t) left : limit;
+            ck_assert_uint_eq (page.count, expected);
+            ck_assert_int_eq (page.more, left > limit);
+            ck_assert_uint_eq (page.next, expected == 0 ? after : 2 + 3 * (before + expected - 1));
+            expect_events (&out, expected, 2 + 3 * before, 3);
+            reel_buf_free (&out);
+        }
+    struct reel_buf out = {0};
+    struct reel_journal_page page = workflow_page (59, 0, 20, 0, &out);
+    ck_assert_uint_eq (page.count, 1);
+    ck_assert (page.more);
+    reel_buf_free (&out);
+}
+END_TEST
+
+/* --- rows -------------------------------------------------------------------------------------- */
+
+struct listed {
+    uint64_t seqs[16];
+    size_t count;
+    struct reel_journal_row last; /* without slices */
+    char workflow_id[32], origin[32];
+};
+
+static enum reel_status
+list_row (void *context, const struct reel_journal_row *row)
+{
+    struct listed *listed = context;
+    ck_assert_uint_lt (listed->count, 16);
+    listed->seqs[listed->count++] = row->accepted_seq;
+    listed->last = *row;
+    (void) snprintf (listed->workflow_id, sizeof listed->workflow_id, "%.*s", REEL_TEXT (row->workflow_id));
+    (void) snprintf (listed->origin, sizeof listed->origin, "%.*s", REEL_TEXT (row->origin));
+    return REEL_OK;
+}
+
+static struct listed
+list (uint64_t before, const char *status, uint32_t limit)
+{
+    struct listed listed = {0};
+    ck_assert_msg (reel_journal_list (journal, before, status, limit, list_row, &listed, &err) == REEL_OK, "%s",
+                   err.message);
+    return listed;
+}
+
+START_TEST (rows)
+{
+    open_it ();
+    append_events (9, 1);
+    static const char *const states[] = {"succeeded", "failed", "succeeded", "cancelled", "failed"};
+    struct reel_journal_row given[5];
+    for (size_t i = 0; i < 5; i++)
+        given[i] = (struct reel_journal_row){.accepted_seq = 1 + i,
+                                             .ended_seq = 10,
+                                             .workflow_id = reel_slice_text ("w"),
+                                             .status = states[i],
+                                             .submitted_us = 1,
+                                             .started_us = -1,
+                                             .finished_us = 3,
+                                             .deliveries = 4};
+    given[0].workflow_id = reel_slice_text ("first");
+    given[0].origin = reel_slice_text ("another");
+    given[0].started_us = 2;
+    struct reel_buf records = {0};
+    add_event (&records, 10, 0, 1);
+    struct reel_journal_batch batch = {.epoch = 5, .first_seq = 10, .event_count = 1};
+    batch.records = reel_buf_slice (&records);
+    batch.rows = given;
+    batch.row_count = 5;
+    ck_assert_int_eq (reel_journal_append (journal, &batch, &err), REEL_OK);
+    reel_buf_free (&records);
+
+    for (int round = 0; round < 2; round++) {
+        struct listed all = list (UINT64_MAX, NULL, 10);
+        ck_assert_uint_eq (all.count, 5);
+        for (size_t i = 0; i < 5; i++)
+            ck_assert_uint_eq (all.seqs[i], 5 - i);
+        ck_assert_str_eq (all.workflow_id, "first");
+        ck_assert_str_eq (all.origin, "another");
+        ck_assert_str_eq (all.last.status, "succeeded");
+        ck_assert_uint_eq (all.last.ended_seq, 10);
+        ck_assert_int_eq (all.last.submitted_us, 1);
+        ck_assert_int_eq (all.last.started_us, 2);
+        ck_assert_int_eq (all.last.finished_us, 3);
+        ck_assert_uint_eq (all.last.deliveries, 4);
+
+        struct listed some = list (4, NULL, 2);
+        ck_assert_uint_eq (some.count, 2);
+        ck_assert_uint_eq (some.seqs[0], 3);
+        ck_assert_uint_eq (some.seqs[1], 2);
+        ck_assert_str_eq (some.origin, "");
+        ck_assert_int_eq (some.last.started_us, -1);
+
+        struct listed failed = list (UINT64_MAX, "failed", 10);
+        ck_assert_uint_eq (failed.count, 2);
+        ck_assert_uint_eq (failed.seqs[0], 5);
+        ck_assert_uint_eq (failed.seqs[1], 2);
+        ck_assert_str_eq (failed.last.status, "failed");
+        ck_assert_uint_eq (list (UINT64_MAX, "succeeded", 10).count, 2);
+        ck_assert_uint_eq (list (UINT64_MAX, "cancelled", 10).count, 1);
+        ck_assert_uint_eq (list (5, "failed", 1).seqs[0], 2);
+        ck_assert_uint_eq (list (1, NULL, 10).count, 0);
+        reopen ();
+    }
+}
+END_TEST
+
+/* --- damage ------------------------------------------------------------------------------------ */
+
+static void
+sql (const char *text)
+{
+    sqlite3 *db = NULL;
+    char *message = NULL;
+    ck_assert_int_eq (sqlite3_open (file_in ("journal.db"), &db), SQLITE_OK);
+    ck_assert_msg (sqlite3_exec (db, text, NULL, NULL, &message) == SQLITE_OK, "%s", message);
+    ck_assert_int_eq (sqlite3_close (db), SQLITE_OK);
+}
+
+static const struct {
+    const char *sql;
+    const char *message;
+} damages[] = {
+    {"UPDATE batch SET records = CAST (replace (CAST (records AS TEXT), 'p', 'q') AS BLOB) WHERE number = 2",
+     "batch 2"},
+    {"UPDATE batch SET epoch = 6 WHERE number = 2", "batch 2"},
+    {"UPDATE batch SET first_seq = 7, event_count = 1 WHERE number = 2", "batch 2"},
+    {"UPDATE batch SET chain = zeroblob (32) WHERE number = 2", "batch 2"},
+    {"UPDATE batch SET chain = x'00' WHERE number = 2", "batch 2"},
+    {"DELETE FROM batch WHERE number = 1", "batch 1 is missing"},
+    {"DELETE FROM batch WHERE number = 2", "batch 2 is missing"},
+};
+
+START_TEST (damaged)
+{
+    open_it ();
+    append_events (2, 1);
+    append_events (2, 1);
+    append_events (2, 1);
+    reel_journal_close (&journal);
+    sql (damages[_i].sql);
+    open_it ();
+    struct seen seen = {0};
+    ck_assert_int_eq (reel_journal_replay (journal, see, &seen, &err), REEL_IO);
+    ck_assert_str_eq (err.code, "journal_damaged");
+    ck_assert_msg (strstr (err.message, damages[_i].message) != NULL, "%s", err.message);
+    ck_assert_ptr_nonnull (strstr (err.message, "restore the directory from a backup"));
+    ck_assert_uint_le (seen.last_seq, 2);
+    struct reel_buf records = {0};
+    ck_assert_int_eq (append (&records, 5, 0), REEL_IO);
+}
+END_TEST
+
+/* SQLite itself takes this for a database that is well. */
+START_TEST (lost_end)
+{
+    open_it ();
+    append_events (2, 1);
+    append_events (2, 1);
+    reel_journal_close (&journal);
+    sql ("DELETE FROM batch WHERE number = 2");
+    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_INVALID);
+    ck_assert_str_eq (err.code, "journal_damaged");
+    ck_assert_ptr_nonnull (strstr (err.message, "ends at batch 1, but batch 2 was committed"));
+    ck_assert_ptr_nonnull (strstr (err.message, "journal.tail"));
+    ck_assert_int_eq (unlink (file_in ("journal.tail")), 0);
+    open_it ();
+    ck_assert_uint_eq (replay ().last_seq, 2);
+}
+END_TEST
+
+/* A process was killed, and the log that it left is gone or damaged. */
+START_TEST (lost_log)
+{
+    pid_t child = fork ();
+    if (child == 0) {
+        open_it ();
+        append_events (2, 1);
+        append_events (2, 1);
+        _exit (0);
+    }
+    int status = -1;
+    ck_assert_int_eq (waitpid (child, &status, 0), child);
+    ck_assert_int_eq (status, 0);
+    int log = open (file_in ("journal.db-wal"), O_RDWR);
+    ck_assert_int_ge (log, 0);
+    off_t end = lseek (log, 0, SEEK_END);
+    if (_i == 0)
+        ck_assert_int_eq (ftruncate (log, 0), 0);
+    else
+        ck_assert_int_eq (pwrite (log, "damage", 6, end - 1000), 6);
+    (void) close (log);
+    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_INVALID);
+    ck_assert_str_eq (err.code, "journal_damaged");
+}
+END_TEST
+
+START_TEST (damaged_tail)
+{
+    open_it ();
+    append_events (2, 1);
+    reel_journal_close (&journal);
+    int tail = open (file_in ("journal.tail"), O_RDWR);
+    ck_assert_int_ge (tail, 0);
+    ck_assert_int_eq (pwrite (tail, "x", 1, 20), 1);
+    (void) close (tail);
+    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_INVALID);
+    ck_assert_ptr_nonnull (strstr (err.message, "journal.tail is damaged"));
+}
+END_TEST
+
+static const struct {
+    const char *sql, *code;
+} foreign[] = {
+    {"CREATE TABLE t (x)", "journal_foreign"},
+    {"PRAGMA user_version = 3", "journal_foreign"},
+    {"PRAGMA application_id = 1919247724; PRAGMA user_version = 2; CREATE TABLE t (x)", "journal_format"},
+};
+
+START_TEST (not_ours)
+{
+    ck_assert_int_eq (mkdir (directory, 0700), 0);
+    sql (foreign[_i].sql);
+    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_INVALID);
+    ck_assert_str_eq (err.code, foreign[_i].code);
+    ck_assert_ptr_nonnull (strstr (err.message, "journal.db"));
+}
+END_TEST
+
+START_TEST (not_a_database)
+{
+    ck_assert_int_eq (mkdir (directory, 0700), 0);
+    int file = open (file_in ("journal.db"), O_WRONLY | O_CREAT, 0600);
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq (write (file, "no database at all\n", 19), 19);
+    (void) close (file);
+    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_INVALID);
+    ck_assert_str_eq (err.code, "journal_foreign");
+}
+END_TEST
+
+START_TEST (no_directory)
+{
+    ck_assert_int_eq (reel_journal_open ("/nowhere/at/all", &journal, &err), REEL_IO);
+    ck_assert_ptr_nonnull (strstr (err.message, "/nowhere/at/all"));
+    ck_assert_int_eq (reel_journal_open ("/dev/null", &journal, &err), REEL_IO);
+}
+END_TEST
+
+static off_t
+log_bytes (void)
+{
+    struct stat info;
+    ck_assert_int_eq (stat (file_in ("journal.db-wal"), &info), 0);
+    return info.st_size;
+}
+
+/* The log does not grow for ever, whether there is ever a rest or not, and no append moves it. */
+START_TEST (checkpoints)
+{
+    open_it ();
+    for (int i = 0; i < 200; i++) {
+        struct reel_buf records = {0};
+        add_event (&records, reel_journal_last_seq (journal) + 1, 0, 200000);
+        ck_assert_int_eq (append (&records, 5, 1), REEL_OK);
+        ck_assert_int_eq (reel_journal_rest (journal, _i == 1, &err), REEL_OK);
+        ck_assert_int_lt (log_bytes (), _i == 1 ? 3 << 20 : 20 << 20);
+    }
+    if (_i == 0)
+        ck_assert_int_gt (log_bytes (), 12 << 20);
+    reopen ();
+    ck_assert_uint_eq (replay ().last_seq, 200);
+}
+END_TEST
+
+int
+main (void)
+{
+    Suite *suite = suite_create ("journal_sqlite");
+    TCase *tcase = tcase_create ("journal_sqlite");
+    tcase_add_checked_fixture (tcase, setup, teardown);
+    tcase_add_test (tcase, empty);
+    tcase_add_test (tcase, private);
+    tcase_add_test (tcase, append_and_reopen);
+    tcase_add_test (tcase, visitor_stops);
+    tcase_add_test (tcase, stale_epoch);
+    tcase_add_test (tcase, second_opener);
+    tcase_add_test (tcase, killed);
+    tcase_add_test (tcase, paging);
+    tcase_add_test (tcase, many_batches);
+    tcase_add_test (tcase, byte_limit);
+    tcase_add_test (tcase, one_workflow);
+    tcase_add_test (tcase, rows);
+    tcase_add_loop_test (tcase, damaged, 0, sizeof damages / sizeof *damages);
+    tcase_add_test (tcase, lost_end);
+    tcase_add_loop_test (tcase, lost_log, 0, 2);
+    tcase_add_test (tcase, damaged_tail);
+    tcase_add_loop_test (tcase, not_ours, 0, sizeof foreign / sizeof *foreign);
+    tcase_add_test (tcase, not_a_database);
+    tcase_add_test (tcase, no_directory);
+    tcase_add_loop_test (tcase, checkpoints, 0, 2);
+    suite_add_tcase (suite, tcase);
+    SRunner *runner = srunner_create (suite);
+    srunner_run_all (runner, CK_NORMAL);
+    int failed = srunner_ntests_failed (runner);
+    srunner_free (runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -93,7 +93,7 @@ class Broker(unittest.TestCase):
     def test_help_version_and_check(self):
         code, said, _ = self.run_it("--help")
         self.assertEqual(EX_OK, code)
-        for word in ("--client", "REEL_DATA", "file: lease_ms", "tcp://127.0.0.1:5570", "default 10000"):
+        for word in ("--client", "REEL_DATA", "file: broker/lease_ms", "tcp://127.0.0.1:5570", "default 10000"):
             self.assertIn(word, said)
         self.assertEqual(EX_OK, self.run_it("--version")[0])
         code, said, errors = self.run_it("--check-config", "--data", self.directory / "none")
@@ -102,14 +102,14 @@ class Broker(unittest.TestCase):
 
     def test_what_is_wrong_is_named(self):
         config = self.directory / "broker.zpl"
-        config.write_text("data = x\nlease = 5\n", encoding="utf-8")
+        config.write_text("broker\n    data = x\n    lease = 5\n", encoding="utf-8")
         for code, word, *options in (
                 (EX_USAGE, "--nosuch", "--nosuch"),
                 (EX_USAGE, "--lease-ms", "--lease-ms", "0"),
                 (EX_USAGE, "half of lease-ms", "--lease-ms", "1000", "--heartbeat-ms", "501"),
                 (EX_USAGE, "'loud'", "--log", "loud"),
                 (EX_USAGE, "'operand'", "operand"),
-                (EX_CONFIG, "unknown key 'lease'", "--config", config),
+                (EX_CONFIG, "unknown key 'broker/lease'", "--config", config),
                 (EX_CONFIG, "No such file", "--config", self.directory / "none")):
             got, said, errors = self.run_it("--check-config", *options)
             self.assertEqual((code, ""), (got, said), errors)
@@ -203,8 +203,8 @@ class Broker(unittest.TestCase):
         acknowledged, published = {}, {}
         for round_number in range(4):
             self.start()
-            self.assertEqual(acknowledged, {**acknowledged, **self.accepted()} if not acknowledged else
-                             {name: self.accepted().get(name) for name in acknowledged})
+            accepted = self.accepted()
+            self.assertEqual(acknowledged, {name: accepted.get(name) for name in acknowledged})
             with self.connect(zmq.DEALER, "client") as client, self.connect(zmq.SUB, "events") as events:
                 while events.recv_multipart()[0] != b"beat":
                     pass

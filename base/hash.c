@@ -7,10 +7,10 @@
 
 #include "base/assert.h"
 
-_Static_assert (REEL_SHA256_BYTES == crypto_hash_sha256_BYTES, "SHA-256");
-_Static_assert (REEL_FINGERPRINT_KEY_BYTES == crypto_shorthash_siphash24_KEYBYTES, "SipHash key");
-_Static_assert (sizeof (uint64_t) == crypto_shorthash_siphash24_BYTES, "SipHash");
-_Static_assert (REEL_CHAIN_BYTES == crypto_generichash_blake2b_BYTES, "BLAKE2b");
+_Static_assert(REEL_SHA256_BYTES == crypto_hash_sha256_BYTES, "SHA-256");
+_Static_assert(REEL_FINGERPRINT_KEY_BYTES == crypto_shorthash_siphash24_KEYBYTES, "SipHash key");
+_Static_assert(sizeof (uint64_t) == crypto_shorthash_siphash24_BYTES, "SipHash");
+_Static_assert(REEL_CHAIN_BYTES == crypto_generichash_blake2b_BYTES, "BLAKE2b");
 
 void
 reel_hash_sha256 (struct reel_slice data, uint8_t out[REEL_SHA256_BYTES])

@@ -35,14 +35,10 @@ static const char *
 level_name (enum reel_log_level level)
 {
     switch (level) {
-    case REEL_LOG_ERROR:
-        return "error";
-    case REEL_LOG_WARNING:
-        return "warning";
-    case REEL_LOG_INFO:
-        return "info";
-    case REEL_LOG_DEBUG:
-        return "debug";
+    case REEL_LOG_ERROR: return "error";
+    case REEL_LOG_WARNING: return "warning";
+    case REEL_LOG_INFO: return "info";
+    case REEL_LOG_DEBUG: return "debug";
     }
     return "unknown";
 }

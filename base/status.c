@@ -55,8 +55,8 @@ copy_path (char out[REEL_ERROR_PATH_BYTES], const char *path)
 }
 
 enum reel_status
-reel_error_set (struct reel_error *err, enum reel_status status, const char *code, const char *path,
-                const char *format, ...)
+reel_error_set (struct reel_error *err, enum reel_status status, const char *code, const char *path, const char *format,
+                ...)
 {
     if (err == NULL)
         return status;
@@ -76,18 +76,12 @@ const char *
 reel_status_name (enum reel_status status)
 {
     switch (status) {
-    case REEL_OK:
-        return "ok";
-    case REEL_INVALID:
-        return "invalid";
-    case REEL_NOT_FOUND:
-        return "not_found";
-    case REEL_AGAIN:
-        return "again";
-    case REEL_NO_MEMORY:
-        return "no_memory";
-    case REEL_IO:
-        return "io";
+    case REEL_OK: return "ok";
+    case REEL_INVALID: return "invalid";
+    case REEL_NOT_FOUND: return "not_found";
+    case REEL_AGAIN: return "again";
+    case REEL_NO_MEMORY: return "no_memory";
+    case REEL_IO: return "io";
     }
     return "unknown";
 }

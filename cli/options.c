@@ -250,7 +250,7 @@ static int
 find_name (const struct reel_options_spec *spec, const char *name, size_t len)
 {
     for (size_t i = 0; i < spec->count; i++)
-        if (strlen (spec->table[i].name) == len && strncmp (spec->table[i].name, name, len) == 0)
+        if (spec->table[i].name && strlen (spec->table[i].name) == len && strncmp (spec->table[i].name, name, len) == 0)
             return (int) i;
     return -1;
 }
@@ -436,7 +436,8 @@ print_help (const struct reel_options_spec *spec)
     (void) printf ("Usage: %s [OPTION]...%s%s\n%s\n\nOptions:\n", spec->program, spec->operands ? " " : "",
                    spec->operands ? spec->operands : "", spec->summary);
     for (size_t i = 0; i < spec->count; i++)
-        print_option (&spec->table[i]);
+        if (spec->table[i].name)
+            print_option (&spec->table[i]);
     print_entry ("    --help", "Print this.");
     print_entry ("    --version", "Print the version.");
     if (spec->config >= 0)

@@ -22,7 +22,7 @@ enum reel_option_type {
 };
 
 struct reel_option {
-    const char *name; /* "data" is --data; `help` and `version` are there already */
+    const char *name; /* "data" is --data; NULL: only from the environment or a file */
     char letter;      /* 'd' is -d; 0: none */
     enum reel_option_type type;
     const char *argument;    /* what --help calls the value; NULL for a flag */

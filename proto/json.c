@@ -374,8 +374,8 @@ open_containers (struct reel_slice text, struct open_container open[REEL_DEPTH_M
         case '{':
         case '[':
             depth++;
-            *(depth <= REEL_DEPTH_MAX + 1 ? &open[depth] : &beyond) =
-                (struct open_container){.is_map = text.data[at] == '{', .at_key = true};
+            *(depth <= REEL_DEPTH_MAX + 1 ? &open[depth] : &beyond) = (struct open_container){
+                .is_map = text.data[at] == '{', .at_key = true};
             break;
         case '}':
         case ']': depth--; break;
@@ -629,8 +629,7 @@ parse_error (struct reel_slice json, const json_error_t *error, struct reel_erro
     struct reel_slice text = reel_slice (json.data, read);
     switch (json_error_code (error)) {
     case json_error_out_of_memory: return REEL_NO_MEMORY;
-    case json_error_stack_overflow:
-        return refuse_at_end (err, "limit_exceeded", text, "containers nested too deep");
+    case json_error_stack_overflow: return refuse_at_end (err, "limit_exceeded", text, "containers nested too deep");
     case json_error_duplicate_key: return refuse_at_end (err, "bad_type", text, "a map key that is there twice");
     case json_error_null_byte_in_key: return refuse_at_end (err, "bad_type", text, "a map key that contains NUL");
     case json_error_numeric_overflow:
@@ -647,7 +646,7 @@ parse_error (struct reel_slice json, const json_error_t *error, struct reel_erro
 static enum reel_status
 read_text (struct reel_slice json, struct reel_buf *out, struct reel_error *err)
 {
-    json_error_t error;
+    json_error_t error = {0}; /* jansson does not touch it when its first allocation fails */
     json_t *root = json_loadb ((const char *) json.data, json.len,
                                JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (root == NULL)

@@ -180,7 +180,7 @@ static enum reel_status
 walk_reference (struct walk *walk, struct reel_cursor *cursor, const struct place *place)
 {
     struct search *search = &walk->search;
-    struct reel_slice text, step_id, pointer;
+    struct reel_slice text = REEL_SLICE_NONE, step_id = REEL_SLICE_NONE, pointer = REEL_SLICE_NONE;
     enum reel_status status = read_reference (search, cursor, place, &text, &step_id, &pointer);
     if (status != REEL_OK)
         return status;
@@ -245,7 +245,8 @@ static enum reel_status
 resolve_reference (struct resolve *resolve, struct reel_cursor *cursor, const struct place *place, unsigned depth)
 {
     struct search *search = &resolve->search;
-    struct reel_slice text, step_id, pointer, receipt, found;
+    struct reel_slice text = REEL_SLICE_NONE, step_id = REEL_SLICE_NONE, pointer = REEL_SLICE_NONE;
+    struct reel_slice receipt = REEL_SLICE_NONE, found = REEL_SLICE_NONE;
     enum reel_status status = read_reference (search, cursor, place, &text, &step_id, &pointer);
     if (status != REEL_OK)
         return status;

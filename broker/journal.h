@@ -31,7 +31,7 @@ struct reel_journal_row {
 
 struct reel_journal_batch {
     uint64_t epoch;
-    uint64_t first_seq;      /* of its first event; of the next one to come if it has none */
+    uint64_t first_seq; /* of its first event; of the next one to come if it has none */
     uint64_t event_count;
     struct reel_slice records; /* framed, one after the other */
     const struct reel_journal_row *rows;

@@ -36,33 +36,34 @@ enum {
 /* The defaults of the numbers are the core's, filled in by describe_numbers(). */
 static struct reel_option table[OPTION_COUNT] = {
     [CLIENT] = {"client", 0, REEL_OPTION_TEXT, "ENDPOINT", REEL_CLIENT_ENDPOINT_DEFAULT, 0, 0,
-                "Where producers and operators connect; port * is a free one.", "REEL_CLIENT", "client"},
+                "Where producers and operators connect; port * is a free one.", "REEL_CLIENT", "broker/client"},
     [WORKER] = {"worker", 0, REEL_OPTION_TEXT, "ENDPOINT", REEL_WORKER_ENDPOINT_DEFAULT, 0, 0, "Where workers connect.",
-                "REEL_WORKER", "worker"},
+                "REEL_WORKER", "broker/worker"},
     [EVENTS] = {"events", 0, REEL_OPTION_TEXT, "ENDPOINT", REEL_EVENTS_ENDPOINT_DEFAULT, 0, 0,
-                "Where subscribers connect.", "REEL_EVENTS", "events"},
+                "Where subscribers connect.", "REEL_EVENTS", "broker/events"},
     [DATA] = {"data", 'd', REEL_OPTION_TEXT, "DIR", "reel-data", 0, 0,
-              "Where the journal is kept; made if it is not there.", "REEL_DATA", "data"},
+              "Where the journal is kept; made if it is not there.", "REEL_DATA", "broker/data"},
     [LEASE_MS] = {"lease-ms", 0, REEL_OPTION_NUMBER, "MS", NULL, 100, REEL_DURATION_MS_MAX,
-                  "How long a worker may be silent before its work is given to another.", "REEL_LEASE_MS", "lease_ms"},
+                  "How long a worker may be silent before its work is given to another.", "REEL_LEASE_MS",
+                  "broker/lease_ms"},
     [HEARTBEAT_MS] = {"heartbeat-ms", 0, REEL_OPTION_NUMBER, "MS", NULL, 10, REEL_DURATION_MS_MAX / 2,
                       "How often workers are to be heard; at most half of --lease-ms.", "REEL_HEARTBEAT_MS",
-                      "heartbeat_ms"},
+                      "broker/heartbeat_ms"},
     [QUEUE_COUNT_MAX] = {"queue-count-max", 0, REEL_OPTION_NUMBER, "N", NULL, 1, INT64_MAX,
                          "Live workflows; past that, SUBMIT is answered `overloaded`.", "REEL_QUEUE_COUNT_MAX",
-                         "queue_count_max"},
+                         "broker/queue_count_max"},
     [QUEUE_BYTES_MAX] = {"queue-bytes-max", 0, REEL_OPTION_NUMBER, "BYTES", NULL, 1, INT64_MAX,
                          "Memory for live workflows; past that, SUBMIT is answered `overloaded`.",
-                         "REEL_QUEUE_BYTES_MAX", "queue_bytes_max"},
+                         "REEL_QUEUE_BYTES_MAX", "broker/queue_bytes_max"},
     [WORKERS_MAX] = {"workers-max", 0, REEL_OPTION_NUMBER, "N", NULL, 1, 1000000, "Connected workers.",
-                     "REEL_WORKERS_MAX", "workers_max"},
+                     "REEL_WORKERS_MAX", "broker/workers_max"},
     [DELIVERIES_MAX] = {"deliveries-max", 0, REEL_OPTION_NUMBER, "N", NULL, 1, 1000000,
                         "Workers that one workflow may lose before it is failed.", "REEL_DELIVERIES_MAX",
-                        "deliveries_max"},
+                        "broker/deliveries_max"},
     [WAITS_MAX] = {"waits-max", 0, REEL_OPTION_NUMBER, "N", NULL, 0, 10000000, "RECEIPT requests that wait.",
-                   "REEL_WAITS_MAX", "waits_max"},
+                   "REEL_WAITS_MAX", "broker/waits_max"},
     [LOG] = {"log", 0, REEL_OPTION_TEXT, "LEVEL", "info", 0, 0,
-             "What is said on standard error: error, warning, info or debug.", "REEL_LOG", "log"},
+             "What is said on standard error: error, warning, info or debug.", "REEL_LOG", "broker/log"},
     [CONFIG] = {"config", 0, REEL_OPTION_TEXT, "FILE", NULL, 0, 0, "A file with these options (ZPL).", "REEL_CONFIG",
                 NULL},
     [CHECK_CONFIG] = {"check-config", 0, REEL_OPTION_FLAG, NULL, NULL, 0, 0,
@@ -200,7 +201,7 @@ main (int argc, char **argv)
 {
     struct reel_shell_setup setup = {0};
     struct reel_options options;
-    enum reel_log_level level;
+    enum reel_log_level level = REEL_LOG_INFO;
     reel_core_setup_defaults (&setup.core);
     describe_numbers (&setup.core);
     int code = reel_options_read (&spec, argc, argv, &options);

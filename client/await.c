@@ -29,8 +29,11 @@ reel_await (struct reel_session *session, const char *workflow_id, int64_t wait_
     enum reel_client_status status;
     do {
         int64_t left_ms = (end_us - reel_clock_monotonic_us ()) / 1000;
-        status = reel_client_wait (session->client, workflow_id, wait_ms < 0 ? -1 : left_ms > 0 ? left_ms : 0, &reply,
-                                   &error);
+        status = reel_client_wait (session->client, workflow_id,
+                                   wait_ms < 0   ? -1
+                                   : left_ms > 0 ? left_ms
+                                                 : 0,
+                                   &reply, &error);
         int number = status == REEL_CLIENT_INTERRUPTED ? reel_session_signal (session) : 0;
         if (number != 0) {
             reel_complain ("workflow %s goes on; wait for it again with: reel receipt --wait %s", workflow_id,

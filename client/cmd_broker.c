@@ -139,8 +139,8 @@ print_numbers (struct reel_output *output, struct reel_slice header, const char 
     (void) reel_scan_next (&cursor, &head);
     reel_table_init (&rows, titles, 2);
     rows.right[1] = true;
-    for (uint32_t i = 0; i < head.count && reel_scan_key (&cursor, &key) && reel_scan_next (&cursor, &value)
-                         && value.type == REEL_UINT;
+    for (uint32_t i = 0;
+         i < head.count && reel_scan_key (&cursor, &key) && reel_scan_next (&cursor, &value) && value.type == REEL_UINT;
          i++) {
         reel_table_add (&rows, key);
         reel_table_add_number (&rows, value.u);

@@ -187,7 +187,8 @@ reel_command_convert (int argc, char **argv)
     if (code != REEL_OPTIONS_GO)
         return code;
     reel_output_init (&output, false);
-    code = convert (options.operand_count > 0 ? options.operands[0] : "-", options.values[CONVERT_PRETTY].flag, &output);
+    code = convert (options.operand_count > 0 ? options.operands[0] : "-", options.values[CONVERT_PRETTY].flag,
+                    &output);
     reel_options_free (&options);
     return reel_output_end (&output, code);
 }

@@ -66,7 +66,10 @@ enum { RECEIPT_WAIT = REEL_SESSION_OPTION_COUNT, RECEIPT_WAIT_MS, RECEIPT_COUNT 
 
 static const struct reel_option receipt_table[] = {
     REEL_SESSION_OPTIONS,
-    [RECEIPT_WAIT] = {.name = "wait", .letter = 'w', .type = REEL_OPTION_FLAG, .help = "Wait until there is one; exit code 1 if it did not succeed"},
+    [RECEIPT_WAIT] = {.name = "wait",
+                      .letter = 'w',
+                      .type = REEL_OPTION_FLAG,
+                      .help = "Wait until there is one; exit code 1 if it did not succeed"},
     [RECEIPT_WAIT_MS] = {.name = "wait-ms",
                          .type = REEL_OPTION_NUMBER,
                          .argument = "MS",
@@ -152,7 +155,7 @@ static const struct reel_options_spec list_spec = {
     .config = REEL_SESSION_CONFIG,
 };
 
-static const char *const list_titles[] = {"WORKFLOW", "STATUS", "SUBMITTED", "TOOK", "DELIVERIES"};
+static const char *const list_titles[] = {"WORKFLOW", "STATUS", "SUBMITTED", "TOOK", "DELIV"};
 
 /* Local time to the second; nothing for a time that is not there. */
 static void
@@ -164,7 +167,7 @@ add_time (struct reel_table *table, struct reel_slice row, const char *key)
     if (reel_scan_find_uint (row, key, &at_us)) {
         time_t seconds = (time_t) (at_us / 1000000);
         if (localtime_r (&seconds, &local))
-            (void) strftime (text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
+            (void) strftime (text, sizeof text, "%m-%d %H:%M:%S", &local);
     }
     reel_table_add (table, reel_slice_text (text));
 }
@@ -197,8 +200,8 @@ list_page (struct reel_session *session, struct reel_table *table, uint64_t afte
     struct reel_client_error error;
     struct reel_slice rows = REEL_SLICE_NONE, row;
     struct reel_value head = {0};
-    enum reel_client_status status
-        = reel_client_list (session->client, reel_session_option (session, LIST_STATUS)->text, after, limit, &reply, &error);
+    enum reel_client_status status = reel_client_list (
+        session->client, reel_session_option (session, LIST_STATUS)->text, after, limit, &reply, &error);
     if (status != REEL_CLIENT_OK)
         return reel_complain_client (NULL, status, &error);
     (void) reel_scan_find (header_of (&reply), reel_slice_text ("workflows"), &rows);

@@ -49,9 +49,10 @@ static const struct reel_options_spec spec = {
     .operands = "FILE",
     .operands_min = 1,
     .operands_max = 1,
-    .summary = "Runs a workflow (JSON or msgpack; - is standard input) on this machine, without any broker. What is done\n"
-               "already is not done again: a file that --output has left is gone on from. In JSON: the events, then the\n"
-               "final receipt. Ctrl-C cancels the step that runs, and ends.",
+    .summary =
+        "Runs a workflow (JSON or msgpack; - is standard input) on this machine, without any broker. What is done\n"
+        "already is not done again: a file that --output has left is gone on from. In JSON: the events, then the\n"
+        "final receipt. Ctrl-C cancels the step that runs, and ends.",
     .table = table,
     .count = OPTION_COUNT,
     .config = -1,
@@ -227,9 +228,9 @@ reel_command_run (int argc, char **argv)
     int code = reel_session_start (&running.session, &spec, REEL_SESSION_SIGNALS | REEL_SESSION_STOP_APART, argc, argv);
     if (code != REEL_OPTIONS_GO)
         return code;
-    code = read_input (&running);
+    code = read_provenance (&running);
     if (code == REEL_OPTIONS_GO)
-        code = read_provenance (&running);
+        code = read_input (&running);
     if (code == REEL_OPTIONS_GO)
         code = load_registry (&running);
     if (code == REEL_OPTIONS_GO)

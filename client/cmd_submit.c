@@ -18,13 +18,19 @@ enum { WATCH = REEL_SESSION_OPTION_COUNT, WAIT, ID, PRIORITY, PROVENANCE, OPTION
 
 static const struct reel_option table[] = {
     REEL_SESSION_OPTIONS,
-    [WATCH] = {.name = "watch", .letter = 'w', .type = REEL_OPTION_FLAG, .help = "Follow to the end: events, then receipts"},
+    [WATCH] = {.name = "watch",
+               .letter = 'w',
+               .type = REEL_OPTION_FLAG,
+               .help = "Follow to the end: events, then receipts"},
     [WAIT] = {.name = "wait", .type = REEL_OPTION_FLAG, .help = "Wait for the final receipts"},
     [ID] = {.name = "id",
             .type = REEL_OPTION_TEXT,
             .argument = "ID",
             .help = "The workflow_id for a document without one (a new UUIDv7 otherwise)"},
-    [PRIORITY] = {.name = "priority", .type = REEL_OPTION_TEXT, .argument = "N", .help = "Higher ones first; may be negative"},
+    [PRIORITY] = {.name = "priority",
+                  .type = REEL_OPTION_TEXT,
+                  .argument = "N",
+                  .help = "Higher ones first; may be negative"},
     [PROVENANCE] = {.name = "provenance",
                     .type = REEL_OPTION_TEXT,
                     .argument = "JSON",
@@ -204,11 +210,6 @@ submit_all (struct submit *submit)
 {
     int code = EX_OK;
     enum reel_client_status status = REEL_CLIENT_OK;
-    submit->accepted = calloc (submit->inputs.count, sizeof *submit->accepted);
-    if (!submit->accepted) {
-        reel_complain ("out of memory");
-        return EX_OSERR;
-    }
     for (size_t i = 0; i < submit->inputs.count && !is_hopeless (status); i++) {
         int failed = submit_one (submit, &submit->inputs.list[i], &status);
         code = code == EX_OK ? failed : code;
@@ -237,21 +238,41 @@ watch (struct submit *submit)
     return code;
 }
 
+/* Every receipt, in the order of submission; nothing more after an error. */
+static int
+await_all (struct submit *submit)
+{
+    int code = EX_OK;
+    for (size_t i = 0; i < submit->accepted_count; i++) {
+        int one = reel_await (&submit->session, submit->accepted[i].workflow_id, -1);
+        if (one != EX_OK)
+            code = one;
+        if (one != EX_OK && one != REEL_EXIT_FAILED)
+            break;
+    }
+    return code;
+}
+
 static int
 finish (struct submit *submit)
 {
-    int code = submit_all (submit);
-    if (submit->accepted_count == 0)
-        return code;
-    int ended = EX_OK;
+    int code = submit_all (submit), ended = EX_OK;
     if (reel_session_option (&submit->session, WATCH)->flag)
         ended = watch (submit);
     else if (reel_session_option (&submit->session, WAIT)->flag)
-        for (size_t i = 0; i < submit->accepted_count && (ended == EX_OK || ended == REEL_EXIT_FAILED); i++) {
-            int one = reel_await (&submit->session, submit->accepted[i].workflow_id, -1);
-            ended = one == EX_OK ? ended : one;
-        }
+        ended = await_all (submit);
     return code == EX_OK ? ended : code;
+}
+
+/* Before anything is sent: what was accepted must find its place. */
+static int
+make_room (struct submit *submit)
+{
+    submit->accepted = calloc (submit->inputs.count, sizeof *submit->accepted);
+    if (submit->accepted)
+        return REEL_OPTIONS_GO;
+    reel_complain ("out of memory");
+    return EX_OSERR;
 }
 
 int
@@ -271,6 +292,8 @@ reel_command_submit (int argc, char **argv)
         code = read_inputs (&submit);
     if (code == REEL_OPTIONS_GO)
         code = reel_session_connect (&submit.session, flags);
+    if (code == REEL_OPTIONS_GO)
+        code = make_room (&submit);
     if (code == REEL_OPTIONS_GO)
         code = finish (&submit);
     reel_inputs_free (&submit.inputs);

@@ -9,6 +9,9 @@
 #include "proto/identity.h"
 #include "proto/scan.h"
 
+/* Of an event in text; longer than most terminals are wide, so that errors can be read. */
+#define LINE_COLUMNS_MAX 1000
+
 /* --- watch ------------------------------------------------------------------------------------ */
 
 static const struct reel_option watch_table[] = {REEL_SESSION_OPTIONS};
@@ -101,13 +104,11 @@ static const struct reel_options_spec events_spec = {
 static void
 print_event (struct reel_session *session, struct reel_slice event)
 {
-    unsigned columns, rows;
     if (session->output.json) {
         reel_output_json (&session->output, event);
         return;
     }
-    reel_output_size (&columns, &rows);
-    reel_event_line_add (&session->output.buf, event, columns, session->output.utf8);
+    reel_event_line_add (&session->output.buf, event, LINE_COLUMNS_MAX, session->output.utf8);
     reel_output_flush (&session->output);
 }
 

@@ -62,10 +62,10 @@ struct refusal {
 
 /* The broker's codes; what is not here is the broker's own trouble. */
 static const struct refusal refusals[] = {
-    {"malformed", EX_DATAERR},      {"invalid_workflow", EX_DATAERR}, {"too_large", EX_DATAERR},
-    {"conflict", EX_DATAERR},       {"bad_state", EX_DATAERR},        {"unknown_workflow", EX_NOINPUT},
-    {"unknown_step", EX_NOINPUT},   {"not_finished", EX_TEMPFAIL},    {"overloaded", EX_TEMPFAIL},
-    {"draining", EX_TEMPFAIL},      {"forbidden", EX_NOPERM},         {"unsupported_version", EX_PROTOCOL},
+    {"malformed", EX_DATAERR},        {"invalid_workflow", EX_DATAERR}, {"too_large", EX_DATAERR},
+    {"conflict", EX_DATAERR},         {"bad_state", EX_DATAERR},        {"unknown_workflow", EX_NOINPUT},
+    {"unknown_step", EX_NOINPUT},     {"not_finished", EX_TEMPFAIL},    {"overloaded", EX_TEMPFAIL},
+    {"draining", EX_TEMPFAIL},        {"forbidden", EX_NOPERM},         {"unsupported_version", EX_PROTOCOL},
     {"unknown_command", EX_PROTOCOL},
 };
 

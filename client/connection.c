@@ -4,6 +4,7 @@
 #include "client/connection.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "proto/pack.h"
@@ -33,7 +34,7 @@ watch_connection (void *context, struct reel_connection *connection, struct reel
     char endpoint[64];
     struct reel_socket_setup setup = {.type = ZMQ_PAIR};
     (void) snprintf (endpoint, sizeof endpoint, "inproc://reel-connection-%p", (void *) connection);
-    if (zmq_socket_monitor (connection->dealer, endpoint, ZMQ_EVENT_DISCONNECTED) != 0)
+    if (zmq_socket_monitor (connection->dealer, endpoint, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0)
         return system_failed (err, "watch a connection");
     enum reel_status status = reel_socket_open (context, &setup, &connection->monitor, err);
     return status == REEL_OK ? reel_socket_connect (connection->monitor, endpoint, err) : status;
@@ -94,6 +95,7 @@ reel_connection_begin (struct reel_connection *connection, int64_t now_us, struc
     connection->document = request->document;
     connection->open = true;
     connection->sent = false;
+    connection->sent_once = false;
     connection->unsent_since_us = now_us;
     return REEL_OK;
 }
@@ -105,27 +107,43 @@ reel_connection_abandon (struct reel_connection *connection)
     connection->document = REEL_SLICE_NONE;
 }
 
+/* Reads what the monitor has to tell: a number of 16 bits is the event, what follows does not matter. */
 static enum reel_status
-notice_loss (struct reel_connection *connection, int64_t now_us)
+notice_changes (struct reel_connection *connection, int64_t now_us)
 {
     for (;;) {
+        uint16_t event = 0;
         enum reel_status status = reel_socket_receive (connection->monitor, &connection->inbox);
         if (status != REEL_OK)
             return status == REEL_AGAIN ? REEL_OK : status;
-        if (connection->sent)
+        if (connection->inbox.frames[0].len >= sizeof event)
+            memcpy (&event, connection->inbox.frames[0].data, sizeof event);
+        connection->up = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        if (connection->sent && !connection->up) {
+            connection->sent = false;
             connection->unsent_since_us = now_us;
-        connection->sent = false;
+        }
     }
 }
 
+/*
+ * Sends over a connection that is up. Right after a loss libzmq would still take a message for the old one, and lose
+ * it; asking for ZMQ_EVENTS once the new one was announced makes it notice (run).
+ */
 static enum reel_status
 send_request (struct reel_connection *connection)
 {
-    enum reel_status status
-        = reel_socket_send_message (connection->dealer, REEL_SLICE_NONE, false, connection->command,
-                                    reel_buf_slice (&connection->header),
-                                    connection->has_document ? &connection->document : NULL);
+    int events = 0;
+    size_t len = sizeof events;
+    if (zmq_getsockopt (connection->dealer, ZMQ_EVENTS, &events, &len) != 0)
+        return REEL_IO;
+    if ((events & ZMQ_POLLOUT) == 0)
+        return REEL_OK;
+    enum reel_status status = reel_socket_send_message (connection->dealer, REEL_SLICE_NONE, false, connection->command,
+                                                        reel_buf_slice (&connection->header),
+                                                        connection->has_document ? &connection->document : NULL);
     connection->sent = status == REEL_OK;
+    connection->sent_once = connection->sent_once || connection->sent;
     return status == REEL_AGAIN ? REEL_OK : status;
 }
 
@@ -157,11 +175,12 @@ receive_reply (struct reel_connection *connection, struct reel_message *reply, s
 }
 
 enum reel_status
-reel_connection_advance (struct reel_connection *connection, int64_t now_us, struct reel_message *reply, struct reel_error *err)
+reel_connection_advance (struct reel_connection *connection, int64_t now_us, struct reel_message *reply,
+                         struct reel_error *err)
 {
     REEL_ASSERT (connection->open);
-    enum reel_status status = notice_loss (connection, now_us);
-    if (status == REEL_OK && !connection->sent)
+    enum reel_status status = notice_changes (connection, now_us);
+    if (status == REEL_OK && connection->up && !connection->sent)
         status = send_request (connection);
     if (status == REEL_OK)
         status = receive_reply (connection, reply, err);
@@ -176,7 +195,7 @@ void
 reel_connection_polls (const struct reel_connection *connection, zmq_pollitem_t polls[REEL_CONNECTION_POLLS])
 {
     short events = ZMQ_POLLIN;
-    if (connection->open && !connection->sent)
+    if (connection->open && connection->up && !connection->sent)
         events |= ZMQ_POLLOUT;
     polls[0] = (zmq_pollitem_t){.socket = connection->dealer, .events = events};
     polls[1] = (zmq_pollitem_t){.socket = connection->monitor, .events = ZMQ_POLLIN};

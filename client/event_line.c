@@ -12,8 +12,8 @@
 #include "proto/scan.h"
 
 /* Fields that the kinds add, in the order in which they are shown; receipts and checkpoints are too long for a line. */
-static const char *const details[] = {"worker",  "delivery", "attempt",  "reason",   "in_doubt", "delay_ms",
-                                      "fraction", "message",  "error",    "priority", "origin"};
+static const char *const details[] = {"worker",   "delivery", "attempt", "reason",   "in_doubt", "delay_ms",
+                                      "fraction", "message",  "error",   "priority", "origin"};
 
 static void
 add_time (struct reel_buf *line, uint64_t at_us)

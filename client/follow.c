@@ -310,7 +310,8 @@ reel_follow_page (struct reel_follow *follow, int64_t now_us, const struct reel_
     if (status != REEL_OK)
         return status;
     if (page->more && follow->checked == checked_before)
-        return reel_error_set (err, REEL_INVALID, "malformed", "", "a reply to EVENTS promises more and brings nothing");
+        return reel_error_set (err, REEL_INVALID, "malformed", "",
+                               "a reply to EVENTS promises more and brings nothing");
     follow->asking = false;
     follow->heard_us = now_us;
     follow->not_before_us = 0;
@@ -333,8 +334,8 @@ reel_follow_next (struct reel_follow *follow, struct reel_slice *event)
 {
     if (follow->ready_at == follow->ready.len)
         return false;
-    struct reel_cursor cursor
-        = reel_scan_start (reel_slice (follow->ready.data + follow->ready_at, follow->ready.len - follow->ready_at));
+    struct reel_cursor cursor = reel_scan_start (
+        reel_slice (follow->ready.data + follow->ready_at, follow->ready.len - follow->ready_at));
     REEL_ASSERT (reel_scan_skip (&cursor, event));
     follow->ready_at += event->len;
     return true;

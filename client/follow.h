@@ -18,31 +18,31 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 
-#define REEL_FOLLOW_SILENCE_US 3000000       /* without even a beat: ask */
-#define REEL_FOLLOW_QUIET_US 5000000         /* one workflow: beats go on, but nothing of ours comes: ask */
-#define REEL_FOLLOW_RETRY_US 250000          /* after a failed asking; doubles */
+#define REEL_FOLLOW_SILENCE_US 3000000 /* without even a beat: ask */
+#define REEL_FOLLOW_QUIET_US 5000000   /* one workflow: beats go on, but nothing of ours comes: ask */
+#define REEL_FOLLOW_RETRY_US 250000    /* after a failed asking; doubles */
 #define REEL_FOLLOW_RETRY_MAX_US 2000000
 #define REEL_FOLLOW_WAITING_BYTES_MAX (4u << 20) /* live events that wait behind a gap; past it EVENTS brings them */
 
 struct reel_follow {
     char workflow_id[REEL_ID_BYTES_MAX + 1]; /* "": all of them */
     uint64_t checked;
-    uint64_t target;       /* `checked` must come to here */
-    uint64_t horizon;      /* seq of the newest beat */
-    uint64_t evidence;     /* the highest seq that the broker has shown */
-    uint64_t epoch;        /* of the newest beat; 0: none yet */
-    uint64_t last_index;   /* one workflow: of its newest event given out */
+    uint64_t target;     /* `checked` must come to here */
+    uint64_t horizon;    /* seq of the newest beat */
+    uint64_t evidence;   /* the highest seq that the broker has shown */
+    uint64_t epoch;      /* of the newest beat; 0: none yet */
+    uint64_t last_index; /* one workflow: of its newest event given out */
     bool index_known;
-    bool started;          /* an event was given out: a jump from here on is a loss */
-    bool want;             /* ask, whatever `target` says */
+    bool started; /* an event was given out: a jump from here on is a loss */
+    bool want;    /* ask, whatever `target` says */
     bool asking;
     uint64_t asked_after;
     uint64_t asked_target;
     uint64_t asked_evidence;
     int64_t not_before_us; /* no asking earlier */
     int64_t retry_us;
-    int64_t heard_us;      /* of the last delivery, or the last asking that silence brought about */
-    int64_t own_us;        /* the same for an event of the one workflow */
+    int64_t heard_us; /* of the last delivery, or the last asking that silence brought about */
+    int64_t own_us;   /* the same for an event of the one workflow */
     uint64_t lost;
     bool ended;
     struct reel_buf ready; /* maps one after the other; what lies before `ready_at` was given out */

@@ -194,9 +194,8 @@ end_asking (struct reel_client_follow *follow, int64_t now_us, struct reel_clien
         return reel_client_refuse (error, &reply);
     }
     if (status == REEL_OK) {
-        struct reel_follow_page page = {.last_seq = reply.value[REEL_F_LAST_SEQ].u,
-                                        .more = reply.value[REEL_F_MORE].b,
-                                        .events = reply.document};
+        struct reel_follow_page page = {
+            .last_seq = reply.value[REEL_F_LAST_SEQ].u, .more = reply.value[REEL_F_MORE].b, .events = reply.document};
         status = reel_follow_page (&follow->rules, now_us, &page, &err);
     }
     if (status == REEL_OK)

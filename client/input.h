@@ -25,7 +25,8 @@ struct reel_inputs {
 /* Is this JSON rather than msgpack? (A document of msgpack begins with a byte past 0x7f.) */
 bool reel_input_is_json (struct reel_slice bytes);
 
-/* Reads a whole file into `bytes`; "-" is standard input. REEL_NOT_FOUND, REEL_IO (err->message says why), REEL_NO_MEMORY. */
+/* Reads a whole file into `bytes`; "-" is standard input. REEL_NOT_FOUND and REEL_IO (err->message says why),
+ * REEL_NO_MEMORY. */
 enum reel_status reel_input_read (const char *path, struct reel_buf *bytes, struct reel_error *err) REEL_MUST_USE;
 
 /* Adds the documents of a file. An empty file holds none, which is REEL_INVALID. A document that cannot be read is

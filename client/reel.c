@@ -52,8 +52,8 @@ copy_text (char *to, size_t size, struct reel_slice text)
 }
 
 enum reel_client_status
-reel_client_fail (struct reel_client_error *error, enum reel_client_status status, const char *code,
-                  const char *format, ...)
+reel_client_fail (struct reel_client_error *error, enum reel_client_status status, const char *code, const char *format,
+                  ...)
 {
     if (!error)
         return status;
@@ -125,7 +125,8 @@ open_client (const struct reel_client_options *options, struct reel_client *clie
     if (!client->context)
         return reel_client_fail (error, REEL_CLIENT_SYSTEM, "socket_failed", "cannot start ZeroMQ: %s",
                                  zmq_strerror (zmq_errno ()));
-    enum reel_status status = reel_connection_open (client->context, client->client_endpoint, &client->connection, &err);
+    enum reel_status status = reel_connection_open (client->context, client->client_endpoint, &client->connection,
+                                                    &err);
     if (status == REEL_OK)
         return REEL_CLIENT_OK;
     enum reel_client_status failed = reel_client_fail_as (error, status, &err);
@@ -164,8 +165,8 @@ reel_client_close (struct reel_client **client)
 /* --- one request and its reply ---------------------------------------------------------------- */
 
 enum reel_client_status
-reel_client_poll (const struct reel_client *client, const struct reel_connection *connection, void *extra, int64_t until_us,
-                  struct reel_client_error *error)
+reel_client_poll (const struct reel_client *client, const struct reel_connection *connection, void *extra,
+                  int64_t until_us, struct reel_client_error *error)
 {
     zmq_pollitem_t polls[REEL_CONNECTION_POLLS + 2];
     int count = REEL_CONNECTION_POLLS;
@@ -246,8 +247,8 @@ copy_bytes (struct reel_slice bytes)
 }
 
 static enum reel_client_status
-copy_reply (const struct reel_connection *connection, const struct reel_message *message, struct reel_client_reply *reply,
-            struct reel_client_error *error)
+copy_reply (const struct reel_connection *connection, const struct reel_message *message,
+            struct reel_client_reply *reply, struct reel_client_error *error)
 {
     struct reel_error err = {0};
     struct reel_slice header = connection->inbox.frames[2];
@@ -350,6 +351,7 @@ reel_client_submit (struct reel_client *client, const struct reel_client_submiss
     struct reel_message request, reply;
     struct reel_buf document = {0};
     char id[REEL_CLIENT_ID_BYTES];
+    submitted->workflow_id[0] = '\0';
     enum reel_client_status status = prepare (client, submission, &document, id, error);
     if (status != REEL_CLIENT_OK)
         goto out;
@@ -370,7 +372,7 @@ reel_client_submit (struct reel_client *client, const struct reel_client_submiss
     status = exchange (client, &request, 0, &reply, error);
     if (status == REEL_CLIENT_OK)
         fill_submitted (&reply, submitted);
-    else if (status == REEL_CLIENT_TIMEOUT || status == REEL_CLIENT_UNREACHABLE || status == REEL_CLIENT_INTERRUPTED)
+    else if (status != REEL_CLIENT_REFUSED && client->connection.sent_once)
         memcpy (submitted->workflow_id, id, sizeof id);
 out:
     reel_buf_free (&document);
@@ -409,8 +411,8 @@ reel_client_receipt (struct reel_client *client, const char *workflow_id, struct
 }
 
 enum reel_client_status
-reel_client_wait (struct reel_client *client, const char *workflow_id, int64_t wait_ms,
-                  struct reel_client_reply *reply, struct reel_client_error *error)
+reel_client_wait (struct reel_client *client, const char *workflow_id, int64_t wait_ms, struct reel_client_reply *reply,
+                  struct reel_client_error *error)
 {
     struct reel_client_error ignored;
     struct reel_client_error *said = error ? error : &ignored;

@@ -39,8 +39,8 @@ enum reel_client_status {
     REEL_CLIENT_INTERRUPTED, /* options.wake_fd became readable; the call may be repeated */
     REEL_CLIENT_INVALID,     /* an argument is out of form */
     REEL_CLIENT_NO_MEMORY,
-    REEL_CLIENT_SYSTEM,      /* the system refused a socket */
-    REEL_CLIENT_END          /* reel_client_follow_next() only: nothing more will come */
+    REEL_CLIENT_SYSTEM, /* the system refused a socket */
+    REEL_CLIENT_END     /* reel_client_follow_next() only: nothing more will come */
 };
 
 /* Texts are cut where they do not fit; "" where there is none. They are as they came: not made safe for a terminal. */
@@ -79,10 +79,10 @@ const char *reel_client_status_name (enum reel_client_status status);
 void reel_client_new_id (char id[REEL_CLIENT_ID_BYTES]);
 
 struct reel_client_submission {
-    const void *document;   /* a workflow in msgpack. Without a workflow_id it is sent with one, added at its end */
+    const void *document; /* a workflow in msgpack. Without a workflow_id it is sent with one, added at its end */
     size_t size;
     const char *workflow_id; /* the id to add to a document without one; NULL: a new one */
-    const void *provenance; /* a msgpack map: overrides of the document's global_provenance; NULL: none */
+    const void *provenance;  /* a msgpack map: overrides of the document's global_provenance; NULL: none */
     size_t provenance_size;
     int64_t priority;       /* higher first */
     uint64_t not_before_us; /* 0: at once */
@@ -98,8 +98,8 @@ struct reel_client_submitted {
 /*
  * Submits. OK means that the broker has the workflow on disk. REFUSED: invalid_workflow, conflict, too_large,
  * overloaded, ... INVALID (code "id_conflict"): the document has a workflow_id and it is not submission->workflow_id.
- * TIMEOUT and UNREACHABLE leave open whether it was accepted: repeat with the same id, which is in
- * submitted->workflow_id after these two as well.
+ * After any other failure submitted->workflow_id is set if it was sent all the same: whether it was accepted is then
+ * open, and repeating it under that id is safe; otherwise it is "".
  */
 enum reel_client_status reel_client_submit (struct reel_client *client, const struct reel_client_submission *submission,
                                             struct reel_client_submitted *submitted, struct reel_client_error *error);
@@ -108,7 +108,7 @@ enum reel_client_status reel_client_submit (struct reel_client *client, const st
 
 /* A reply, checked to be msgpack. Free with reel_client_reply_free(). */
 struct reel_client_reply {
-    void *header;   /* a map: the fields that the protocol names, and request_id */
+    void *header; /* a map: the fields that the protocol names, and request_id */
     size_t header_size;
     void *document; /* NULL where the reply has none */
     size_t document_size;
@@ -151,13 +151,13 @@ struct reel_client_follow;
 
 /* Strings and bytes are borrowed until the next call on the follower. */
 struct reel_client_event {
-    uint64_t seq;            /* 0: a step.progress, which is not kept */
+    uint64_t seq; /* 0: a step.progress, which is not kept */
     uint64_t index;
     int64_t at_us;
     const char *kind;
     const char *workflow_id;
-    const char *step_id;     /* NULL: the workflow's own */
-    const void *data;        /* the whole event, a msgpack map */
+    const char *step_id; /* NULL: the workflow's own */
+    const void *data;    /* the whole event, a msgpack map */
     size_t size;
 };
 

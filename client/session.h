@@ -64,13 +64,13 @@ struct reel_session {
     struct reel_output output;
     struct reel_client *client; /* NULL: not asked for */
     struct reel_screen screen;
-    int signal_fd;              /* -1: not asked for */
+    int signal_fd; /* -1: not asked for */
     int stop_fd;
 };
 
 enum reel_session_flags {
     REEL_SESSION_CLIENT = 1,
-    REEL_SESSION_SIGNALS = 2, /* signals come through signal_fd, which also ends the client's waits */
+    REEL_SESSION_SIGNALS = 2,   /* signals come through signal_fd, which also ends the client's waits */
     REEL_SESSION_STOP_APART = 4 /* those that end a process come through stop_fd instead, for somebody else to read */
 };
 

@@ -11,9 +11,10 @@
 #include "base/bytes.h"
 
 /*
- * Appends to `out` the document to send, with `workflow_id` as its last key where it has none (or nil), and
- * points `used` (into `out` or at workflow_id) to the id it then has. What is no map of msgpack, or has an id of another
- * type, is copied as it is, `used` none: saying what is wrong with it is the broker's part. REEL_NO_MEMORY.
+ * Appends to `out` the document to send, with `workflow_id` as its last key where it has none (or
+ * nil), and points `used` (into `out` or at workflow_id) to the id it then has. What is no map of
+ * msgpack, or has an id of another type, is copied as it is, `used` none: saying what is wrong with
+ * it is the broker's part. REEL_NO_MEMORY.
  */
 enum reel_status reel_submission_prepare (struct reel_slice document, struct reel_slice workflow_id,
                                           struct reel_buf *out, struct reel_slice *used) REEL_MUST_USE;

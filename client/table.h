@@ -10,7 +10,7 @@
 
 struct reel_table {
     size_t columns;
-    struct reel_buf text; /* cells one after the other, each ended by a NUL */
+    struct reel_buf text;               /* cells one after the other, each ended by a NUL */
     bool right[REEL_TABLE_COLUMNS_MAX]; /* numbers stand at the right of their column */
 };
 

@@ -57,8 +57,9 @@ show (struct reel_slice text, bool utf8)
     shown.taken = len;
     int width = character < 0x80 ? 1 : wcwidth ((wchar_t) character);
     if (is_treacherous (character) || width < 0 || (character >= 0x80 && !utf8)) {
-        shown.len = (size_t) (character < 0x80 ? snprintf (shown.bytes, sizeof shown.bytes, "\\x%02" PRIx32, character)
-                                               : snprintf (shown.bytes, sizeof shown.bytes, "\\u{%" PRIx32 "}", character));
+        shown.len = (size_t) (character < 0x80
+                                  ? snprintf (shown.bytes, sizeof shown.bytes, "\\x%02" PRIx32, character)
+                                  : snprintf (shown.bytes, sizeof shown.bytes, "\\u{%" PRIx32 "}", character));
         shown.columns = shown.len;
         return shown;
     }
@@ -136,7 +137,8 @@ reel_text_add_json (struct reel_buf *out, struct reel_slice json)
             len = 1;
             character = 0xfffd;
         }
-        if (!is_treacherous (character))
+        /* Below a space there is only the layout: in strings JSON has escaped those itself. */
+        if (character < 0x20 || !is_treacherous (character))
             reel_buf_add (out, json.data, len);
         else if (character < 0x10000)
             reel_buf_printf (out, "\\u%04" PRIx32, character);

@@ -120,9 +120,9 @@ out:
 
 struct rule {
     const char *kind;
-    const char *state;         /* of the workflow from here on; NULL: as it was */
+    const char *state; /* of the workflow from here on; NULL: as it was */
     enum reel_view_end end;
-    bool step;                 /* it has a step_id */
+    bool step;                    /* it has a step_id */
     enum reel_step_status status; /* of the step from here on */
 };
 

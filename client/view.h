@@ -39,7 +39,7 @@ struct reel_view {
 /* For whom it is drawn. */
 struct reel_view_frame {
     unsigned columns;
-    unsigned rows; /* lines at most; steps that do not fit are counted instead */
+    unsigned rows;  /* lines at most; steps that do not fit are counted instead */
     int64_t now_us; /* wall clock */
     bool color;
     bool utf8;
@@ -48,7 +48,8 @@ struct reel_view_frame {
 /* An all-zero view becomes one of this workflow. REEL_NO_MEMORY. */
 enum reel_status reel_view_init (struct reel_view *view, struct reel_slice workflow_id) REEL_MUST_USE;
 void reel_view_free (struct reel_view *view);
-/* Takes the steps from a document, as they stand in it. REEL_INVALID: it is none; the view is as it was. REEL_NO_MEMORY. */
+/* Takes the steps from a document, as they stand in it. REEL_INVALID: it is none; the view is as it was.
+ * REEL_NO_MEMORY. */
 enum reel_status reel_view_load (struct reel_view *view, struct reel_slice document) REEL_MUST_USE;
 /* Takes an event in. What it does not know is passed over, and so is a step that the document does not have. */
 void reel_view_event (struct reel_view *view, struct reel_slice event);

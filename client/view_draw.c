@@ -25,7 +25,7 @@ struct look {
 };
 
 static const struct look step_looks[] = {
-    [REEL_STEP_PENDING] = {"·", ".", DIM},   [REEL_STEP_RUNNING] = {"▶", ">", CYAN},
+    [REEL_STEP_PENDING] = {"·", ".", DIM},     [REEL_STEP_RUNNING] = {"▶", ">", CYAN},
     [REEL_STEP_SUCCEEDED] = {"✓", "+", GREEN}, [REEL_STEP_FAILED] = {"✗", "x", RED},
     [REEL_STEP_SKIPPED] = {"–", "-", YELLOW},
 };
@@ -263,12 +263,14 @@ reel_view_draw_line (const struct reel_view *view, const struct reel_view_frame 
     struct line line = begin_line (frame, out);
     const struct look *look = &end_looks[view->end];
     uint32_t done = 0;
-    const struct reel_view_step *running = NULL;
+    const struct reel_view_step *running = NULL, *failed = NULL;
     char counts[48];
     for (uint32_t i = 0; i < view->step_count; i++) {
         done += reel_step_status_final (view->steps[i].status);
         if (view->steps[i].status == REEL_STEP_RUNNING)
             running = &view->steps[i];
+        if (view->steps[i].status == REEL_STEP_FAILED && !failed)
+            failed = &view->steps[i];
     }
     (void) snprintf (counts, sizeof counts, "  %u/%u", (unsigned) done, (unsigned) view->step_count);
     put_text (&line, mark_of (frame, look), look->color);
@@ -285,6 +287,10 @@ reel_view_draw_line (const struct reel_view *view, const struct reel_view_frame 
         put_text (&line, "  ", PLAIN);
         if (running->fraction >= 0)
             put_bar (&line, running->fraction, BAR_COLUMNS / 2);
+    } else if (view->end != REEL_VIEW_RUNNING && failed && line.left >= DETAIL_COLUMNS_MIN) {
+        put_text (&line, failed->step_id, PLAIN);
+        put_text (&line, "  ", PLAIN);
+        put_text (&line, failed->note ? failed->note : "", RED);
     } else if (view->note && line.left >= DETAIL_COLUMNS_MIN) {
         put_text (&line, view->note, DIM);
     }

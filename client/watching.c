@@ -113,9 +113,8 @@ reel_watching_add (struct reel_watching *watching, struct reel_slice workflow_id
 static struct reel_view_frame
 frame_now (const struct reel_session *session)
 {
-    struct reel_view_frame frame = {.now_us = reel_clock_wall_us (),
-                                    .color = session->output.color,
-                                    .utf8 = session->output.utf8};
+    struct reel_view_frame frame = {
+        .now_us = reel_clock_wall_us (), .color = session->output.color, .utf8 = session->output.utf8};
     reel_output_size (&frame.columns, &frame.rows);
     /* The cursor stands on a line of its own. */
     frame.rows = frame.rows > 1 ? frame.rows - 1 : 1;
@@ -257,8 +256,7 @@ leave (struct reel_watching *watching, size_t place)
 {
     reel_view_free (&watching->list[place]);
     watching->count--;
-    memmove (&watching->list[place], &watching->list[place + 1],
-             (watching->count - place) * sizeof watching->list[0]);
+    memmove (&watching->list[place], &watching->list[place + 1], (watching->count - place) * sizeof watching->list[0]);
 }
 
 static int
@@ -341,8 +339,8 @@ run (struct reel_watching *watching, const char *workflow_id, uint64_t after)
 {
     struct reel_client_error error;
     int code = REEL_OPTIONS_GO;
-    enum reel_client_status status
-        = reel_client_follow_open (watching->session->client, workflow_id, after, &watching->follow, &error);
+    enum reel_client_status status = reel_client_follow_open (watching->session->client, workflow_id, after,
+                                                              &watching->follow, &error);
     if (status != REEL_CLIENT_OK)
         return complain (watching, NULL, status, &error);
     while (code == REEL_OPTIONS_GO && (watching->all || watching->ended < watching->count)) {

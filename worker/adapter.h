@@ -67,11 +67,11 @@ void reel_task_progress (struct reel_task *task, double fraction, struct reel_sl
 void reel_task_succeed (struct reel_task *task, struct reel_slice output, struct reel_slice extra);
 
 struct reel_failure {
-    const char *code;            /* such as "exit_status"; [a-z0-9_]{1,64} */
-    struct reel_slice message;   /* for a person */
+    const char *code;          /* such as "exit_status"; [a-z0-9_]{1,64} */
+    struct reel_slice message; /* for a person */
     bool retryable;
-    bool open;                   /* it is not known whether the call took effect */
-    struct reel_slice detail;    /* msgpack; len 0: none */
+    bool open;                /* it is not known whether the call took effect */
+    struct reel_slice detail; /* msgpack; len 0: none */
 };
 void reel_task_fail (struct reel_task *task, const struct reel_failure *failure);
 

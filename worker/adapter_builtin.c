@@ -26,8 +26,8 @@ payload_value (const struct reel_call *call, const char *key)
 {
     struct reel_slice bytes;
     struct reel_value value;
-    if (call->payload.len > 0 && reel_scan_find (call->payload, reel_slice_text (key), &bytes) &&
-        reel_scan_value (bytes, &value))
+    if (call->payload.len > 0 && reel_scan_find (call->payload, reel_slice_text (key), &bytes)
+        && reel_scan_value (bytes, &value))
         return value;
     return (struct reel_value){.type = REEL_NIL};
 }
@@ -57,12 +57,12 @@ fail_start (struct reel_adapter *adapter, struct reel_task *task)
         return bad_payload (task, "fail: message must be a string");
     if (retryable.type != REEL_NIL && retryable.type != REEL_BOOL)
         return bad_payload (task, "fail: retryable must be true or false");
-    reel_task_fail (task, &(struct reel_failure){
-                              .code = "failed",
-                              .message = message.type == REEL_STR ? message.bytes
-                                                                  : reel_slice_text ("failed, as it was asked to"),
-                              .retryable = retryable.type == REEL_BOOL && retryable.boolean,
-                          });
+    reel_task_fail (
+        task, &(struct reel_failure){
+                  .code = "failed",
+                  .message = message.type == REEL_STR ? message.bytes : reel_slice_text ("failed, as it was asked to"),
+                  .retryable = retryable.type == REEL_BOOL && retryable.boolean,
+              });
     return REEL_OK;
 }
 

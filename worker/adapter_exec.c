@@ -52,8 +52,8 @@ struct job {
     struct reel_words environment; /* begins with the marker */
     char *directory;
     struct reel_exec_output output;
-    struct reel_buf errors;  /* the last TAIL_BYTES of standard error, or somewhat more */
-    struct reel_buf line;    /* the line of it that is being read */
+    struct reel_buf errors; /* the last TAIL_BYTES of standard error, or somewhat more */
+    struct reel_buf line;   /* the line of it that is being read */
     size_t logged_bytes;
     enum verdict verdict;
 };
@@ -100,7 +100,8 @@ tail (struct job *job)
     while (text.len > 0 && (text.data[0] & 0xc0) == 0x80)
         text = reel_slice (text.data + 1, text.len - 1);
     if (!reel_scan_utf8 (text))
-        for (uint8_t *at = job->errors.data + (job->errors.len - text.len); at < job->errors.data + job->errors.len; at++)
+        for (uint8_t *at = job->errors.data + (job->errors.len - text.len); at < job->errors.data + job->errors.len;
+             at++)
             if (*at >= 0x80)
                 *at = '?';
     while (text.len > 0 && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
@@ -129,8 +130,9 @@ static void
 explain (struct reel_buf *message, struct reel_slice errors)
 {
     const uint8_t *newline = errors.len == 0 ? NULL : memrchr (errors.data, '\n', errors.len);
-    struct reel_slice line = newline == NULL ? errors
-                                             : reel_slice (newline + 1, errors.len - (size_t) (newline + 1 - errors.data));
+    struct reel_slice line = newline == NULL
+                                 ? errors
+                                 : reel_slice (newline + 1, errors.len - (size_t) (newline + 1 - errors.data));
     if (line.len > LOG_LINE_BYTES)
         for (line.len = LOG_LINE_BYTES; line.len > 0 && (line.data[line.len] & 0xc0) == 0x80;)
             line.len--;
@@ -221,8 +223,8 @@ ended (struct reel_process *process, int status)
     } else if (WEXITSTATUS (status) != 0) {
         int number = WEXITSTATUS (status);
         reel_buf_printf (&message, "exit status %d", number);
-        fail_job (job, &(struct reel_failure){.code = "exit_status", .retryable = number == EX_TEMPFAIL},
-                  "exit_status", number, &message);
+        fail_job (job, &(struct reel_failure){.code = "exit_status", .retryable = number == EX_TEMPFAIL}, "exit_status",
+                  number, &message);
     } else {
         succeed_job (job);
     }
@@ -288,8 +290,7 @@ make_environment (struct job *job, const struct reel_call *call)
 }
 
 static enum reel_status
-fill_arguments (const struct exec *exec, const struct reel_call *call, struct reel_words *words,
-                struct reel_error *err)
+fill_arguments (const struct exec *exec, const struct reel_call *call, struct reel_words *words, struct reel_error *err)
 {
     const char *template = (const char *) exec->arguments.bytes.data;
     reel_words_add (words, template); /* the command itself */

@@ -36,8 +36,8 @@ struct reel_exec_setup {
     const char *const *variables;   /* "NAME=value", more of them */
     const char *work;               /* root of the working directories; NULL: a temporary one */
     enum reel_exec_keep keep;
-    enum reel_adapter_class class;  /* neither or idempotent */
-    int64_t grace_ms;               /* from TERM to KILL, and for output held open after the command's exit */
+    enum reel_adapter_class class; /* neither or idempotent */
+    int64_t grace_ms;              /* from TERM to KILL, and for output held open after the command's exit */
     size_t output_bytes_max;
 };
 

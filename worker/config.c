@@ -89,8 +89,7 @@ read_word (struct reading *reading, const char *key, const char *text, const cha
         }
         reel_buf_printf (&list, "%s%s", i == 0 ? "" : ", ", words[i]);
     }
-    enum reel_status status =
-        refuse (reading, key, "'%s' is none of: %.*s", text, REEL_TEXT (reel_buf_slice (&list)));
+    enum reel_status status = refuse (reading, key, "'%s' is none of: %.*s", text, REEL_TEXT (reel_buf_slice (&list)));
     reel_buf_free (&list);
     return status;
 }
@@ -323,17 +322,17 @@ make_exec (struct reading *reading, struct reel_adapter **adapter)
     variables = reel_words_array (&section->variables);
     status = REEL_NO_MEMORY;
     if (arguments != NULL && environment != NULL && variables != NULL)
-        status = reel_adapter_exec_create (&(struct reel_exec_setup){.command = command,
-                                                                     .arguments = (const char *const *) arguments,
-                                                                     .environment = (const char *const *) environment,
-                                                                     .variables = (const char *const *) variables,
-                                                                     .work = reading->work,
-                                                                     .keep = reading->keep,
-                                                                     .class = section->class,
-                                                                     .grace_ms = section->grace_ms,
-                                                                     .output_bytes_max =
-                                                                         (size_t) section->output_bytes_max},
-                                           adapter, reading->err);
+        status = reel_adapter_exec_create (
+            &(struct reel_exec_setup){.command = command,
+                                      .arguments = (const char *const *) arguments,
+                                      .environment = (const char *const *) environment,
+                                      .variables = (const char *const *) variables,
+                                      .work = reading->work,
+                                      .keep = reading->keep,
+                                      .class = section->class,
+                                      .grace_ms = section->grace_ms,
+                                      .output_bytes_max = (size_t) section->output_bytes_max},
+            adapter, reading->err);
     free (arguments);
     free (environment);
     free (variables);

@@ -41,8 +41,8 @@ extern const char *const reel_config_names[];
  * err->message names the file and the key, and says what to do. REEL_IO: it cannot be read.
  * REEL_NO_MEMORY.
  */
-enum reel_status reel_config_load (const char *path, struct reel_registry *registry, struct reel_error *err)
-    REEL_MUST_USE;
+enum reel_status reel_config_load (const char *path, struct reel_registry *registry,
+                                   struct reel_error *err) REEL_MUST_USE;
 /* The same from a file that was read already; `path` is where it lay. */
 enum reel_status reel_config_read (const struct reel_zpl *file, const char *path, struct reel_registry *registry,
                                    struct reel_error *err) REEL_MUST_USE;

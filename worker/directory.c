@@ -113,8 +113,7 @@ reel_directory_remove (const char *path)
 }
 
 enum reel_status
-reel_directory_make (struct reel_directory *directory, const struct reel_call *call, char **out,
-                     struct reel_error *err)
+reel_directory_make (struct reel_directory *directory, const struct reel_call *call, char **out, struct reel_error *err)
 {
     char *path = NULL;
     enum reel_status status = make_root (directory, err);
@@ -122,7 +121,8 @@ reel_directory_make (struct reel_directory *directory, const struct reel_call *c
         return status;
     /* Ids have no slash and begin with a letter or a digit: they name nothing outside the root. */
     if (asprintf (&path, "%s/%.*s/%.*s.%" PRIu32 ".%" PRIu32, directory->root, REEL_TEXT (call->workflow_id),
-                  REEL_TEXT (call->step_id), call->delivery, call->attempt) < 0)
+                  REEL_TEXT (call->step_id), call->delivery, call->attempt)
+        < 0)
         return REEL_NO_MEMORY;
     char *slash = strrchr (path, '/');
     *slash = '\0';

@@ -17,12 +17,12 @@ struct reel_drive {
     /* Filled by the owner. Everything is zero otherwise. */
     struct reel_loop *loop;
     struct reel_registry *registry;
-    struct reel_run *run; /* owned by the drive from reel_drive_begin() on */
+    struct reel_run *run;                    /* owned by the drive from reel_drive_begin() on */
     void (*send) (struct reel_drive *drive); /* the outbox has grown */
     void (*confirm) (struct reel_drive *drive);
     void (*tell) (struct reel_drive *drive, struct reel_slice event); /* borrowed for the call */
-    void (*ended) (struct reel_drive *drive); /* the run has; its outbox may not be empty yet */
-    void (*broken) (struct reel_drive *drive); /* out of memory: drop it */
+    void (*ended) (struct reel_drive *drive);                         /* the run has; its outbox may not be empty yet */
+    void (*broken) (struct reel_drive *drive);                        /* out of memory: drop it */
     void (*idle) (struct reel_drive *drive); /* it was dropped, and the call that was under way is over */
     void *context;
 

@@ -91,13 +91,14 @@ end_line (struct reel_exec_output *output)
     static const char key[] = "\"progress\"";
     if (output->line_at == output->bytes.len)
         return;
-    struct reel_slice line = trim (reel_slice (output->bytes.data + output->line_at, output->bytes.len - output->line_at));
+    struct reel_slice line = trim (
+        reel_slice (output->bytes.data + output->line_at, output->bytes.len - output->line_at));
     struct reel_buf map = {0};
     double fraction = -1;
     struct reel_slice message;
-    if (line.len > 0 && line.len <= PROGRESS_LINE_BYTES_MAX && line.data[0] == '{' &&
-        memmem (line.data, line.len, key, sizeof key - 1) != NULL && reel_json_read (line, &map, NULL) == REEL_OK &&
-        read_progress (reel_buf_slice (&map), &fraction, &message)) {
+    if (line.len > 0 && line.len <= PROGRESS_LINE_BYTES_MAX && line.data[0] == '{'
+        && memmem (line.data, line.len, key, sizeof key - 1) != NULL && reel_json_read (line, &map, NULL) == REEL_OK
+        && read_progress (reel_buf_slice (&map), &fraction, &message)) {
         output->bytes.len = output->line_at;
         output->progress (output->context, fraction, message);
     }
@@ -149,8 +150,8 @@ split (struct reel_slice map, struct reel_buf *rest, struct reel_buf *extra)
     struct reel_slice key, value, artifacts;
     struct reel_value head;
     struct reel_cursor cursor = reel_scan_start (map);
-    if (!reel_scan_find (map, reel_slice_text (name), &artifacts) || reel_scan_type (artifacts) != REEL_ARRAY ||
-        !reel_scan_next (&cursor, &head)) {
+    if (!reel_scan_find (map, reel_slice_text (name), &artifacts) || reel_scan_type (artifacts) != REEL_ARRAY
+        || !reel_scan_next (&cursor, &head)) {
         reel_buf_add_slice (rest, map);
         return;
     }

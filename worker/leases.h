@@ -21,15 +21,15 @@ struct reel_flight {
 struct reel_held {
     struct reel_lease id;
     struct reel_drive drive;
-    uint64_t sent;  /* the last event sent */
-    uint64_t acked; /* the last one known to be durable */
+    uint64_t sent;                                /* the last event sent */
+    uint64_t acked;                               /* the last one known to be durable */
     struct reel_flight flights[REEL_FLIGHTS_MAX]; /* oldest first */
     unsigned flight_count;
-    int64_t since_us; /* monotonic */
-    bool resuming;    /* said in READY, not answered yet: nothing is reported meanwhile */
-    bool ended;       /* the run has; it leaves once everything is acknowledged */
-    bool dropped;     /* it leaves once nothing runs */
-    bool touched;     /* in the list of those that the end of the turn looks at */
+    int64_t since_us;     /* monotonic */
+    bool resuming;        /* said in READY, not answered yet: nothing is reported meanwhile */
+    bool ended;           /* the run has; it leaves once everything is acknowledged */
+    bool dropped;         /* it leaves once nothing runs */
+    bool touched;         /* in the list of those that the end of the turn looks at */
     struct reel_buf told; /* the newest progress that was not sent yet */
     int64_t told_us;      /* when one was sent */
     struct reel_held *touched_next;

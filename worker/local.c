@@ -174,7 +174,8 @@ turn (struct reel_hook *hook)
     }
     if (local->broken && local->status == REEL_OK)
         give_up (local, REEL_NO_MEMORY);
-    bool over = local->status != REEL_OK || (reel_run_ended (local->drive.run) && reel_run_outbox_empty (local->drive.run));
+    bool over = local->status != REEL_OK
+                || (reel_run_ended (local->drive.run) && reel_run_outbox_empty (local->drive.run));
     if (over && reel_drive_idle (&local->drive))
         reel_loop_stop (local->loop);
     return false;
@@ -262,18 +263,17 @@ identify (struct local *local)
     struct reel_workflow workflow = {0};
     struct reel_random random;
     uint64_t seed;
-    enum reel_status status =
-        reel_workflow_parse (&workflow, local->setup->document, REEL_WORKFLOW_RUNNING_OK, local->err);
+    enum reel_status status = reel_workflow_parse (&workflow, local->setup->document, REEL_WORKFLOW_RUNNING_OK,
+                                                   local->err);
     if (status == REEL_OK) {
         local->started_us = reel_clock_wall_us ();
         reel_random_system (&seed, sizeof seed);
         reel_random_seed (&random, seed);
         reel_identity_uuid7 (local->started_us, &random, local->id_made);
         reel_timestamp_format (local->started_us, local->created_made);
-        reel_buf_add_slice (&local->workflow_id, workflow.workflow_id.len > 0 ? workflow.workflow_id
-                                                                              : reel_slice_text (local->id_made));
-        local->created_at =
-            workflow.created_at.len > 0 ? workflow.created_at : reel_slice_text (local->created_made);
+        reel_buf_add_slice (&local->workflow_id,
+                            workflow.workflow_id.len > 0 ? workflow.workflow_id : reel_slice_text (local->id_made));
+        local->created_at = workflow.created_at.len > 0 ? workflow.created_at : reel_slice_text (local->created_made);
         status = reel_buf_status (&local->workflow_id);
     }
     reel_workflow_free (&workflow);

@@ -44,7 +44,7 @@ void reel_loop_unwatch (struct reel_loop *loop, struct reel_watch *watch);
 /* --- timers: a pairing heap (Fredman et al. 1986) ------------------------------------------- */
 
 struct reel_timer {
-    int64_t at_us; /* monotonic */
+    int64_t at_us;                          /* monotonic */
     void (*due) (struct reel_timer *timer); /* it is off when this is called */
     void *context;
     bool armed;

@@ -35,8 +35,8 @@ static const struct reel_option table[] = {
                   "how long steps under way may go on after SIGTERM", "REEL_DRAIN_MS", "worker/drain_ms"},
     [LOG] = {"log", 'l', REEL_OPTION_TEXT, "LEVEL", "info", 0, 0, "error, warning, info or debug", "REEL_LOG",
              "worker/log"},
-    [LIST_DISPATCH] = {"list-dispatch", 0, REEL_OPTION_FLAG, NULL, NULL, 0, 0,
-                       "print what is served by what, and end", NULL, NULL},
+    [LIST_DISPATCH] = {"list-dispatch", 0, REEL_OPTION_FLAG, NULL, NULL, 0, 0, "print what is served by what, and end",
+                       NULL, NULL},
     [JSON] = {"json", 'j', REEL_OPTION_FLAG, NULL, NULL, 0, 0, "print it as JSON", NULL, NULL},
     [CHECK_CONFIG] = {"check-config", 0, REEL_OPTION_FLAG, NULL, NULL, 0, 0, "check the configuration, and end", NULL,
                       NULL},
@@ -170,7 +170,7 @@ work (const struct reel_options *options, struct reel_registry *registry)
         reel_log (REEL_LOG_ERROR, "the signals cannot be watched: %s", strerror (errno));
         return EX_OSERR;
     }
-    const struct reel_shell_setup setup = {
+    const struct reel_worker_shell_setup setup = {
         .broker = options->values[BROKER].text,
         .name = name,
         .slots = (uint32_t) options->values[SLOTS].number,
@@ -178,7 +178,7 @@ work (const struct reel_options *options, struct reel_registry *registry)
         .registry = registry,
         .stop_fd = signals,
     };
-    int code = exit_code (reel_shell_run (&setup, &err), &err);
+    int code = exit_code (reel_worker_shell_run (&setup, &err), &err);
     close (signals);
     return code;
 }

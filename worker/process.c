@@ -112,8 +112,9 @@ reel_process_start (struct reel_process *process, char *const *argv, char *const
         error = errno;
     process->out = (struct reel_watch){.fd = out[0], .ready = out_ready, .context = process};
     process->err = (struct reel_watch){.fd = err[0], .ready = err_ready, .context = process};
-    if (error == 0 && (reel_loop_watch (process->loop, &process->out, EPOLLIN) != REEL_OK ||
-                       reel_loop_watch (process->loop, &process->err, EPOLLIN) != REEL_OK))
+    if (error == 0
+        && (reel_loop_watch (process->loop, &process->out, EPOLLIN) != REEL_OK
+            || reel_loop_watch (process->loop, &process->err, EPOLLIN) != REEL_OK))
         error = errno;
     if (error == 0)
         error = spawn (&pid, argv, envp, directory, (const int[3]){input, out[1], err[1]});

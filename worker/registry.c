@@ -78,8 +78,9 @@ reel_registry_add (struct reel_registry *registry, const char *modality, struct 
         return reel_error_set (err, REEL_INVALID, "limit_exceeded", NULL, "more than %d modalities",
                                REEL_MODALITIES_MAX);
     char *copy = strdup (modality);
-    struct reel_registry_entry *entries =
-        copy == NULL ? NULL : realloc (registry->entries, (registry->count + 1) * sizeof *entries);
+    struct reel_registry_entry *entries = copy == NULL
+                                              ? NULL
+                                              : realloc (registry->entries, (registry->count + 1) * sizeof *entries);
     if (entries == NULL) {
         free (copy);
         return REEL_NO_MEMORY;
@@ -184,8 +185,8 @@ pack_limits (struct reel_buf *out, const struct reel_policy *policy)
 static bool
 has_limits (const struct reel_policy *policy)
 {
-    return policy->timeout_ms != 0 || policy->max_attempts != 0 || policy->backoff_ms != 0 ||
-           policy->backoff_max_ms != 0 || policy->in_doubt != REEL_IN_DOUBT_UNSET;
+    return policy->timeout_ms != 0 || policy->max_attempts != 0 || policy->backoff_ms != 0
+           || policy->backoff_max_ms != 0 || policy->in_doubt != REEL_IN_DOUBT_UNSET;
 }
 
 void

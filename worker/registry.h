@@ -27,9 +27,8 @@ void reel_registry_destroy (struct reel_registry **registry);
  * Takes the adapter. REEL_INVALID (err, without path): the modality is out of form, is there
  * already, or is one too many. REEL_NO_MEMORY.
  */
-enum reel_status reel_registry_add (struct reel_registry *registry, const char *modality,
-                                    struct reel_adapter **adapter, const struct reel_policy *policy,
-                                    struct reel_error *err) REEL_MUST_USE;
+enum reel_status reel_registry_add (struct reel_registry *registry, const char *modality, struct reel_adapter **adapter,
+                                    const struct reel_policy *policy, struct reel_error *err) REEL_MUST_USE;
 /* What a worker serves without any configuration: echo, sleep and fail. */
 enum reel_status reel_registry_add_builtin (struct reel_registry *registry, struct reel_error *err) REEL_MUST_USE;
 

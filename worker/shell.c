@@ -33,7 +33,7 @@
 #define TERM_MS_MAX 86400000
 
 struct shell {
-    const struct reel_shell_setup *setup;
+    const struct reel_worker_shell_setup *setup;
     struct reel_error *err;
     struct reel_loop *loop;
     void *context; /* ZeroMQ's */
@@ -53,12 +53,12 @@ struct shell {
     struct reel_random random; /* seeds of the runs */
     int64_t heartbeat_ms, lease_ms;
     uint64_t receipt_bytes_max, report_bytes_max, receipt_depth_max;
-    int64_t heard_us;  /* monotonic */
-    int64_t ready_us;  /* when READY was said */
-    bool known;        /* READY was answered */
-    bool confirm;      /* a run wants to know whether its lease is alive */
-    unsigned stops;    /* how often it was told to stop */
-    bool lost;         /* a lease was dropped with something unreported */
+    int64_t heard_us; /* monotonic */
+    int64_t ready_us; /* when READY was said */
+    bool known;       /* READY was answered */
+    bool confirm;     /* a run wants to know whether its lease is alive */
+    unsigned stops;   /* how often it was told to stop */
+    bool lost;        /* a lease was dropped with something unreported */
     enum reel_status status;
 };
 
@@ -129,8 +129,7 @@ add_resume (struct shell *shell)
         held->resuming = true;
     }
     if (count > 0 && !shell->body.failed)
-        reel_message_set (&shell->out, REEL_F_RESUMED,
-                          reel_slice (shell->body.data + at, shell->body.len - at));
+        reel_message_set (&shell->out, REEL_F_RESUMED, reel_slice (shell->body.data + at, shell->body.len - at));
 }
 
 static void
@@ -329,7 +328,8 @@ static void
 refuse_assignment (struct shell *shell, const char *why)
 {
     struct reel_lease lease = shell->in.value[REEL_F_LEASE].lease;
-    reel_log (REEL_LOG_ERROR, "workflow %.*s is given back: %s", REEL_TEXT (shell->in.value[REEL_F_WORKFLOW_ID].s), why);
+    reel_log (REEL_LOG_WARNING, "workflow %.*s is given back: %s", REEL_TEXT (shell->in.value[REEL_F_WORKFLOW_ID].s),
+              why);
     reel_buf_clear (&shell->body);
     reel_pack_array (&shell->body, 1);
     reel_message_init (&shell->out, REEL_REPORTED_YIELDED);
@@ -449,8 +449,7 @@ on_fenced (struct shell *shell)
     if (held == NULL)
         return;
     struct reel_slice message = REEL_SLICE_NONE;
-    if (reel_message_has (&shell->in, REEL_F_ERROR)
-        && reel_scan_type (shell->in.value[REEL_F_ERROR].s) == REEL_MAP)
+    if (reel_message_has (&shell->in, REEL_F_ERROR) && reel_scan_type (shell->in.value[REEL_F_ERROR].s) == REEL_MAP)
         (void) reel_scan_find_str (shell->in.value[REEL_F_ERROR].s, "message", &message);
     reel_log (REEL_LOG_WARNING, "lease %ju is not ours any more%s%.*s", (uintmax_t) held->id.counter,
               message.len > 0 ? ": " : "", REEL_TEXT (message));
@@ -689,7 +688,8 @@ readable (const struct shell *shell)
 {
     int events = 0;
     size_t len = sizeof events;
-    return shell->socket != NULL && zmq_getsockopt (shell->socket, ZMQ_EVENTS, &events, &len) == 0 && (events & ZMQ_POLLIN) != 0;
+    return shell->socket != NULL && zmq_getsockopt (shell->socket, ZMQ_EVENTS, &events, &len) == 0
+           && (events & ZMQ_POLLIN) != 0;
 }
 
 static void
@@ -774,7 +774,7 @@ tear_down (struct shell *shell)
 }
 
 enum reel_status
-reel_shell_run (const struct reel_shell_setup *setup, struct reel_error *err)
+reel_worker_shell_run (const struct reel_worker_shell_setup *setup, struct reel_error *err)
 {
     struct shell *shell = calloc (1, sizeof *shell);
     if (shell == NULL)

@@ -74,8 +74,8 @@ fill_payload (struct reel_slice name, const struct reel_call *call, struct reel_
     struct reel_slice pointer = reel_slice (name.data + 7, name.len - 7);
     struct reel_slice bytes;
     struct reel_value value;
-    if (call->payload.len == 0 || !reel_scan_pointer (call->payload, pointer, &bytes) ||
-        !reel_scan_value (bytes, &value))
+    if (call->payload.len == 0 || !reel_scan_pointer (call->payload, pointer, &bytes)
+        || !reel_scan_value (bytes, &value))
         return reel_error_set (err, REEL_INVALID, "bad_payload", NULL, "the command needs {%.*s}, which is not there",
                                REEL_TEXT (name));
     switch (value.type) {

@@ -324,11 +324,8 @@ static enum reel_status
 refuse (struct reel_core *core, const struct reel_core_frames *frames, const struct reel_error *err,
         struct reel_effects *effects)
 {
-    struct reel_slice value = REEL_SLICE_NONE;
-    struct reel_lease lease;
-    if (core->in.command == REEL_REPORT && reel_scan_find (frames->list[2], reel_slice_text ("lease"), &value) &&
-        reel_lease_read (value, &lease))
-        return reel_worker_report_refused (core, frames->peer, lease, err, effects);
+    if (strcmp (err->code, "malformed") == 0 && reel_message_has (&core->in, REEL_F_LEASE))
+        return reel_worker_report_refused (core, frames->peer, core->in.value[REEL_F_LEASE].lease, err, effects);
     return send_error (core, frames->peer, err, effects);
 }
 

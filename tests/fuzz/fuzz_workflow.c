@@ -17,8 +17,8 @@ static void
 check_written (const struct reel_workflow *workflow, const struct reel_outcome *outcomes)
 {
     struct reel_slice id = workflow->workflow_id.len == 0 ? reel_slice_text ("given") : REEL_SLICE_NONE;
-    struct reel_slice created =
-        workflow->created_at.len == 0 ? reel_slice_text ("2026-04-28T09:10:06.000000Z") : REEL_SLICE_NONE;
+    struct reel_slice created = workflow->created_at.len == 0 ? reel_slice_text ("2026-04-28T09:10:06.000000Z")
+                                                              : REEL_SLICE_NONE;
     struct reel_buf written = {0}, again = {0};
     struct reel_workflow back = {0};
     struct reel_error err = {.message = "none"};

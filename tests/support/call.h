@@ -20,10 +20,10 @@ struct call_bench {
     struct reel_buf detail; /* as JSON, NUL-terminated */
     bool retryable, open;
     unsigned progress_count;
-    double fraction;        /* of the last progress */
-    struct reel_buf said;   /* its message, NUL-terminated */
-    unsigned cancel_at;     /* cancel when that many progress events came; 0: never */
-    unsigned cancel_times;  /* how often; default 1 */
+    double fraction;       /* of the last progress */
+    struct reel_buf said;  /* its message, NUL-terminated */
+    unsigned cancel_at;    /* cancel when that many progress events came; 0: never */
+    unsigned cancel_times; /* how often; default 1 */
 };
 
 void call_bench_init (struct call_bench *bench);
@@ -43,5 +43,7 @@ void call_write_file (const char *directory, const char *name, const char *text)
 /* Is there a process of this number that is no zombie? */
 bool call_process_lives (long pid);
 int64_t call_now_ms (void);
+/* Can children be watched here? Valgrind does not know pidfd_open(2): what needs it is not run there. */
+bool call_has_children (void);
 
 #endif

@@ -191,14 +191,15 @@ mutate_once (struct reel_random *random, struct reel_buf *bytes)
 {
     size_t at = reel_random_below (random, bytes->len);
     uint8_t *byte = bytes->data + at;
-    switch (reel_random_below (random, 5)) {
+    switch (reel_random_below (random, 6)) {
     case 0: *byte ^= (uint8_t) (1u << reel_random_below (random, 8)); break;
     case 1: *byte = (uint8_t) reel_random_below (random, 256); break;
-    case 2:
+    case 2: *byte = 0; break;
+    case 3:
         memmove (byte, byte + 1, bytes->len - at - 1);
         bytes->len--;
         break;
-    case 3:
+    case 4:
         reel_buf_add_byte (bytes, 0);
         REEL_ASSERT (!bytes->failed);
         memmove (bytes->data + at + 1, bytes->data + at, bytes->len - at - 1);

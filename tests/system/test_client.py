@@ -194,13 +194,27 @@ class Commands(harness.TestCase):
         self.assertIn("bad_id", self.reel("watch", "no id", code=EX_USAGE).err)
 
     def test_watch_shows_progress(self):
-        ticks = ('echo "progress 0.25 a quarter" >&2\n' * 3)
-        script = self.stage.file("progress.sh", f"#!/bin/sh\n{ticks}echo '{{}}'\n")
+        # It goes on until progress was seen: it is not kept, and what comes before the subscription is missed.
+        go = self.stage.directory / "go"
+        script = self.stage.file("progress.sh", f"""#!/bin/sh
+until [ -e {go} ]; do
+    echo '{{"progress": 0.25, "message": "a quarter"}}'
+    sleep 0.05
+done
+echo '{{}}'
+""")
         script.chmod(0o755)
         worker = self.stage.worker(config=f'modality\n    slow\n        adapter = exec\n        command = "{script}"\n')
         self.addCleanup(worker.stop)
-        *_, receipt = self.reel("submit", "--watch", self.file(workflow(step("one", "slow")))).rows
-        self.assertEqual("succeeded", receipt["status"])
+        watching = self.stage.start_reel("submit", "--watch", self.file(workflow(step("one", "slow"))))
+        row = {}
+        while row.get("kind") != "step.progress":
+            row = json.loads(watching.line())
+        self.assertEqual((0.25, "a quarter", "one"), (row["fraction"], row["message"], row["step_id"]))
+        self.assertFalse({"seq", "index"} & set(row))
+        go.touch()
+        done = watching.wait()
+        self.assertEqual((0, "succeeded"), (done.code, done.rows[-1]["status"]))
 
     def test_watch_everything_from_now_on(self):
         before = self.stage.submit(workflow())

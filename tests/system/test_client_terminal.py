@@ -1,6 +1,7 @@
 """`reel` on a terminal: the live view, tables, colours, signals, and text that means harm."""
 import json
 import os
+import pathlib
 import re
 import signal
 import time
@@ -15,10 +16,12 @@ FAILED, EX_USAGE, INTERRUPTED = 1, 64, 130
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 SHOWN, RESTORED = "\x1b[?25l\x1b[?7l", "\x1b[?7h\x1b[?25h"
 
-# Says what it is told to, then waits until the file `go` is there.
+# Says how far it is until the file that it is told of is there. Progress is not kept, so once is not enough.
 STAGED = """#!/bin/sh
-echo 'progress 0.25 a quarter' >&2
-while [ ! -e "$1" ]; do sleep 0.02; done
+until [ -e "$1" ]; do
+    echo '{"progress": 0.25, "message": "a quarter"}'
+    sleep 0.05
+done
 echo '{}'
 """
 
@@ -155,7 +158,8 @@ class Terminal(harness.TestCase):
         terminal.read_until("25%")
         terminal.type("\x1a")
         terminal.read_until(re.escape(RESTORED))
-        harness.until(lambda: b"T (stopped)" in open(f"/proc/{terminal.pid}/status", "rb").read(), "stopping")
+        status = pathlib.Path(f"/proc/{terminal.pid}/status")
+        harness.until(lambda: "T (stopped)" in status.read_text(encoding="utf-8"), "stopping")
         os.kill(terminal.pid, signal.SIGCONT)
         terminal.read_until(re.escape(RESTORED) + "(?s:.*)" + re.escape(SHOWN))
         self.go.touch()
@@ -228,8 +232,8 @@ class Terminal(harness.TestCase):
         workflow_id = self.stage.submit(workflow())
         self.stage.receipt(workflow_id)
         titles, *rows = self.lines("list")
-        self.assertRegex(titles, r"^WORKFLOW +STATUS +SUBMITTED +TOOK +DELIVERIES$")
-        self.assertRegex(rows[0], rf"^{workflow_id}  succeeded +\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d +\d+\.\d+s +1$")
+        self.assertRegex(titles, r"^WORKFLOW +STATUS +SUBMITTED +TOOK +DELIV$")
+        self.assertRegex(rows[0], rf"^{workflow_id}  succeeded +\d\d-\d\d \d\d:\d\d:\d\d +\d+\.\d+s +1$")
         titles, row = self.lines("workers")
         self.assertRegex(titles, r"^WORKER +LEASES  SLOTS +HEARD  SERVES$")
         self.assertRegex(row, r"^worker-\d+ +\d+ +4 +\d+\.\d+s  echo fail sleep staged$")

@@ -26,9 +26,9 @@ START_TEST (slices_compare_as_bytes_the_shorter_first)
         size_t a_len, b_len;
         int order;
     } cases[] = {
-        {"", "", 0, 0, 0},      {"a", "a", 1, 1, 0},     {"a", "b", 1, 1, -1},     {"b", "a", 1, 1, 1},
-        {"", "a", 0, 1, -1},    {"a", "", 1, 0, 1},      {"ab", "abc", 2, 3, -1},  {"abc", "ab", 3, 2, 1},
-        {"b", "ab", 1, 2, 1},   {"\x7F", "\x80", 1, 1, -1}, {"\0a", "\0b", 2, 2, -1}, {"\0", "", 1, 0, 1},
+        {"", "", 0, 0, 0},    {"a", "a", 1, 1, 0},        {"a", "b", 1, 1, -1},     {"b", "a", 1, 1, 1},
+        {"", "a", 0, 1, -1},  {"a", "", 1, 0, 1},         {"ab", "abc", 2, 3, -1},  {"abc", "ab", 3, 2, 1},
+        {"b", "ab", 1, 2, 1}, {"\x7F", "\x80", 1, 1, -1}, {"\0a", "\0b", 2, 2, -1}, {"\0", "", 1, 0, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct reel_slice a = cases[i].a_len > 0 ? reel_slice (cases[i].a, cases[i].a_len) : REEL_SLICE_NONE;

@@ -580,8 +580,7 @@ START_TEST (pages_of_nonsense_are_errors)
         settle (NULL, 3);
         live (9);
         asks (3);
-        struct reel_follow_page page
-            = {.last_seq = 9, .events = reel_slice (nonsense[i].bytes, nonsense[i].len)};
+        struct reel_follow_page page = {.last_seq = 9, .events = reel_slice (nonsense[i].bytes, nonsense[i].len)};
         ck_assert_msg (reel_follow_page (&follow, now_us, &page, &err) == REEL_INVALID, "%s", nonsense[i].name);
         reel_follow_free (&follow);
     }
@@ -699,8 +698,7 @@ answer (const struct history *history, uint64_t after, int followed, uint64_t li
     }
     reel_pack_array (&events, count);
     reel_buf_add_slice (&events, reel_buf_slice (&body));
-    struct reel_follow_page page
-        = {.last_seq = history->durable, .more = more, .events = reel_buf_slice (&events)};
+    struct reel_follow_page page = {.last_seq = history->durable, .more = more, .events = reel_buf_slice (&events)};
     ck_assert_msg (reel_follow_page (&follow, now_us, &page, &err) == REEL_OK, "%s", err.message);
     reel_buf_free (&body);
     reel_buf_free (&events);
@@ -768,16 +766,36 @@ int
 main (void)
 {
     const TTest *const tests[] = {
-        replays_at_once, replays_past_what_is_known_already, first_beat_asks_again_whatever_it_says,
-        drops_live_events_already_seen, live_events_wait_for_the_replay, live_events_before_the_asking_wait_too,
-        gap_by_seq_is_asked_for, second_gap_while_the_first_is_asked_for, beat_ahead_is_a_gap, pages_follow_each_other,
-        progress_is_passed_on_in_its_place, one_workflow_goes_by_index, others_do_not_count_for_one_workflow,
-        index_that_is_not_known_is_asked_for, final_event_is_the_end, final_event_of_one_is_no_end_of_all,
-        quiet_workflow_is_asked_about, silence_asks_and_asks_again, beats_are_no_silence, new_epoch_asks,
-        failed_asking_is_tried_again_later_and_later, other_history_is_an_error, pruned_before_the_start_is_no_loss,
-        pruned_after_a_given_start_is_counted, pruned_of_one_workflow_is_counted,
-        pruned_to_the_last_is_counted_and_does_not_hang, live_nonsense_is_passed_over, pages_of_nonsense_are_errors,
-        waiting_is_bounded, nothing_is_lost_doubled_or_disordered,
+        replays_at_once,
+        replays_past_what_is_known_already,
+        first_beat_asks_again_whatever_it_says,
+        drops_live_events_already_seen,
+        live_events_wait_for_the_replay,
+        live_events_before_the_asking_wait_too,
+        gap_by_seq_is_asked_for,
+        second_gap_while_the_first_is_asked_for,
+        beat_ahead_is_a_gap,
+        pages_follow_each_other,
+        progress_is_passed_on_in_its_place,
+        one_workflow_goes_by_index,
+        others_do_not_count_for_one_workflow,
+        index_that_is_not_known_is_asked_for,
+        final_event_is_the_end,
+        final_event_of_one_is_no_end_of_all,
+        quiet_workflow_is_asked_about,
+        silence_asks_and_asks_again,
+        beats_are_no_silence,
+        new_epoch_asks,
+        failed_asking_is_tried_again_later_and_later,
+        other_history_is_an_error,
+        pruned_before_the_start_is_no_loss,
+        pruned_after_a_given_start_is_counted,
+        pruned_of_one_workflow_is_counted,
+        pruned_to_the_last_is_counted_and_does_not_hang,
+        live_nonsense_is_passed_over,
+        pages_of_nonsense_are_errors,
+        waiting_is_bounded,
+        nothing_is_lost_doubled_or_disordered,
     };
     Suite *suite = suite_create ("client/follow");
     TCase *tcase = tcase_create ("follow");

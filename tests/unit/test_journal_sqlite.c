@@ -76,8 +76,10 @@ add_event (struct reel_buf *records, uint64_t seq, uint64_t previous, size_t pad
 {
     struct reel_buf event = {0};
     struct reel_buf text = {0};
-    for (size_t i = 0; i < padding; i++)
-        reel_buf_add_byte (&text, 'p');
+    uint8_t *room = reel_buf_reserve (&text, padding);
+    ck_assert_ptr_nonnull (room);
+    memset (room, 'p', padding);
+    text.len = padding;
     reel_pack_map (&event, 2);
     reel_pack_text (&event, "seq");
     reel_pack_uint (&event, seq);
@@ -680,8 +682,9 @@ log_bytes (void)
 /* The log does not grow for ever, whether there is ever a rest or not, and no append moves it. */
 START_TEST (checkpoints)
 {
+    const int count = _i == 1 ? 40 : 120;
     open_it ();
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < count; i++) {
         struct reel_buf records = {0};
         add_event (&records, reel_journal_last_seq (journal) + 1, 0, 200000);
         ck_assert_int_eq (append (&records, 5, 1), REEL_OK);
@@ -691,7 +694,7 @@ START_TEST (checkpoints)
     if (_i == 0)
         ck_assert_int_gt (log_bytes (), 12 << 20);
     reopen ();
-    ck_assert_uint_eq (replay ().last_seq, 200);
+    ck_assert_uint_eq (replay ().last_seq, (uint64_t) count);
 }
 END_TEST
 

@@ -18,7 +18,10 @@
 
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 /* A literal with NULs in it, without its last. */
-#define BYTES(literal) {(const uint8_t *) (literal), sizeof (literal) - 1}
+#define BYTES(literal)                                                                                                 \
+    {                                                                                                                  \
+        (const uint8_t *) (literal), sizeof (literal) - 1                                                              \
+    }
 
 static void
 ck_assert_slice_eq (struct reel_slice got, struct reel_slice expected)
@@ -95,7 +98,8 @@ static const struct both_ways both_ways[] = {
             "a\0b"),
      BYTES ("\"a\\u0000b\"")},
     {BYTES ("\xa9\"\\/\b\f\n\r\t\x1f"), BYTES ("\"\\\"\\\\/\\b\\f\\n\\r\\t\\u001f\"")},
-    {BYTES ("\xac\x7f\xC3\xA4\xE2\x82\xAC\xF0\x9F\x8E\xAC\x7e\x20"), BYTES ("\"\x7f\xC3\xA4\xE2\x82\xAC\xF0\x9F\x8E\xAC~ \"")},
+    {BYTES ("\xac\x7f\xC3\xA4\xE2\x82\xAC\xF0\x9F\x8E\xAC\x7e\x20"),
+     BYTES ("\"\x7f\xC3\xA4\xE2\x82\xAC\xF0\x9F\x8E\xAC~ \"")},
     /* bin */
     {BYTES ("\xc4\x00"), BYTES ("{\"$bin\":\"\"}")},
     {BYTES ("\xc4\x01"
@@ -187,24 +191,23 @@ END_TEST
 
 START_TEST (pretty_is_indented_by_two)
 {
-    static const struct both_ways document = {
-        BYTES ("\x84\xa1"
-               "a\x92\x01\x81\xa1"
-               "b\xc0\xa1"
-               "c\x90\xa1"
-               "d\x80\xa1"
-               "e\xd4\x05\x01"),
-        BYTES ("{\n"
-               "  \"a\": [\n"
-               "    1,\n"
-               "    {\n"
-               "      \"b\": null\n"
-               "    }\n"
-               "  ],\n"
-               "  \"c\": [],\n"
-               "  \"d\": {},\n"
-               "  \"e\": {\"$ext\": [5, \"AQ==\"]}\n"
-               "}")};
+    static const struct both_ways document = {BYTES ("\x84\xa1"
+                                                     "a\x92\x01\x81\xa1"
+                                                     "b\xc0\xa1"
+                                                     "c\x90\xa1"
+                                                     "d\x80\xa1"
+                                                     "e\xd4\x05\x01"),
+                                              BYTES ("{\n"
+                                                     "  \"a\": [\n"
+                                                     "    1,\n"
+                                                     "    {\n"
+                                                     "      \"b\": null\n"
+                                                     "    }\n"
+                                                     "  ],\n"
+                                                     "  \"c\": [],\n"
+                                                     "  \"d\": {},\n"
+                                                     "  \"e\": {\"$ext\": [5, \"AQ==\"]}\n"
+                                                     "}")};
     ck_assert_written (document.msgpack, REEL_JSON_PRETTY, document.json);
     ck_assert_read (document.json, document.msgpack);
 }
@@ -457,8 +460,8 @@ END_TEST
 /* The decimal point of a locale is nobody's business. Without such a locale on the system there is nothing to see. */
 START_TEST (locale_does_not_matter)
 {
-    static const char *const locales[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "fr_FR.utf8", "ps_AF.UTF-8",
-                                          "ps_AF", "fa_IR.UTF-8", "fa_IR", "C.UTF-8"};
+    static const char *const locales[] = {"de_DE.UTF-8", "de_DE.utf8",  "fr_FR.UTF-8", "fr_FR.utf8", "ps_AF.UTF-8",
+                                          "ps_AF",       "fa_IR.UTF-8", "fa_IR",       "C.UTF-8"};
     for (size_t i = 0; i < COUNT (locales); i++) {
         if (setlocale (LC_ALL, locales[i]) == NULL)
             continue;

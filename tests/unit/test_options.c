@@ -284,8 +284,8 @@ START_TEST (help_and_version)
         ck_assert_ptr_nonnull (strstr (text, table[i].name));
         ck_assert_ptr_nonnull (strstr (text, table[i].environment));
     }
-    ck_assert_ptr_nonnull (
-        strstr (text, "  -d, --data DIR              Where things are. (default here; REEL_T_DATA; file: store/data)\n"));
+    ck_assert_ptr_nonnull (strstr (
+        text, "  -d, --data DIR              Where things are. (default here; REEL_T_DATA; file: store/data)\n"));
     free (text);
     text = printed ("--version");
     ck_assert_str_eq (text, "tried " REEL_VERSION "\n");

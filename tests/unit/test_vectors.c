@@ -150,8 +150,8 @@ look_at_document (const struct vector *vector)
     if (strncmp (vector->name, "workflow_", strlen ("workflow_")) == 0) {
         struct reel_workflow workflow = {0};
         struct reel_error err = {.message = ""};
-        enum reel_status status =
-            reel_workflow_parse (&workflow, reel_buf_slice (&msgpack), REEL_WORKFLOW_STRICT, &err);
+        enum reel_status status = reel_workflow_parse (&workflow, reel_buf_slice (&msgpack), REEL_WORKFLOW_STRICT,
+                                                       &err);
         ck_assert_msg (status == REEL_OK, "%s: %s at %s", vector->name, err.message, err.path);
         reel_workflow_free (&workflow);
     }
@@ -239,8 +239,8 @@ decode_frames (const struct vector *vector, const struct reel_message_spec *spec
         if (spec->channel == REEL_CLIENT_REPLY && request - REEL_SUBMIT == (int) spec->command - REEL_OK_SUBMIT)
             in_reply_to = (enum reel_command) request;
     struct reel_error err = {.message = ""};
-    enum reel_status status =
-        reel_message_decode (spec->channel, in_reply_to, frames, vector->line_count, message, &err);
+    enum reel_status status = reel_message_decode (spec->channel, in_reply_to, frames, vector->line_count, message,
+                                                   &err);
     ck_assert_msg (status == REEL_OK, "%s: %s at %s", vector->name, err.message, err.path);
 }
 
@@ -269,8 +269,8 @@ look_at_event (const struct vector *vector, const struct reel_message_spec *spec
     add_json (&json, &vector->lines[0]);
     ck_assert_json (vector, &json);
     struct reel_error err = {.message = ""};
-    enum reel_status status =
-        reel_message_decode_event (spec->channel, reel_buf_slice (&vector->lines[0]), "", message, &err);
+    enum reel_status status = reel_message_decode_event (spec->channel, reel_buf_slice (&vector->lines[0]), "", message,
+                                                         &err);
     ck_assert_msg (status == REEL_OK, "%s: %s at %s", vector->name, err.message, err.path);
     reel_buf_free (&json);
 }

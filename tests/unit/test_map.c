@@ -1,0 +1,120 @@
+/*
+ * The core's table, against a plain array, under keys that fall on one another.
+ */
+#include <check.h>
+#include <stdlib.h>
+
+#include "base/random.h"
+#include "broker/core/map.h"
+
+#define KEYS 512
+
+static struct reel_map map;
+
+static void
+tear_down (void)
+{
+    reel_map_free (&map);
+    ck_assert_uint_eq (map.count, 0);
+    ck_assert_uint_eq (reel_map_get (&map, 1), 0);
+}
+
+START_TEST (empty)
+{
+    ck_assert_uint_eq (reel_map_get (&map, 0), 0);
+    ck_assert_ptr_null (reel_map_get_pointer (&map, 7));
+    reel_map_remove (&map, 7);
+}
+END_TEST
+
+START_TEST (adds_replaces_removes)
+{
+    ck_assert_int_eq (reel_map_put (&map, 0, 1), REEL_OK);
+    ck_assert_int_eq (reel_map_put (&map, UINT64_MAX, UINT64_MAX), REEL_OK);
+    ck_assert_uint_eq (map.count, 2);
+    ck_assert_int_eq (reel_map_put (&map, 0, 5), REEL_OK);
+    ck_assert_uint_eq (map.count, 2);
+    ck_assert_uint_eq (reel_map_get (&map, 0), 5);
+    ck_assert_uint_eq (reel_map_get (&map, UINT64_MAX), UINT64_MAX);
+    reel_map_remove (&map, 0);
+    reel_map_remove (&map, 0);
+    ck_assert_uint_eq (reel_map_get (&map, 0), 0);
+    ck_assert_uint_eq (map.count, 1);
+}
+END_TEST
+
+START_TEST (keeps_pointers)
+{
+    int thing;
+    ck_assert_int_eq (reel_map_put_pointer (&map, 3, &thing), REEL_OK);
+    ck_assert_ptr_eq (reel_map_get_pointer (&map, 3), &thing);
+}
+END_TEST
+
+/* Keys that share their place, so that removing moves others about, past the end of the table too. */
+static uint64_t
+key_of (uint64_t number, bool colliding)
+{
+    return colliding ? (number / 8) << 50 | number % 8 : number * UINT64_C (0x123456789abcdef);
+}
+
+START_TEST (does_as_an_array_does)
+{
+    struct reel_random random;
+    uint64_t expected[KEYS] = {0};
+    size_t count = 0;
+    reel_random_seed (&random, 1);
+    for (unsigned turn = 0; turn < 50000; turn++) {
+        uint64_t number = reel_random_below (&random, KEYS), value = 1 + reel_random_below (&random, 1000);
+        bool fill = turn / 5000 % 2 == 0;
+        if (reel_random_below (&random, 10) < (fill ? 7u : 3u)) {
+            count += expected[number] == 0;
+            expected[number] = value;
+            ck_assert_int_eq (reel_map_put (&map, key_of (number, _i == 1), value), REEL_OK);
+        } else {
+            count -= expected[number] != 0;
+            expected[number] = 0;
+            reel_map_remove (&map, key_of (number, _i == 1));
+        }
+        ck_assert_uint_eq (map.count, count);
+        if (turn % 100 == 0)
+            for (uint64_t i = 0; i < KEYS; i++)
+                ck_assert_uint_eq (reel_map_get (&map, key_of (i, _i == 1)), expected[i]);
+    }
+}
+END_TEST
+
+START_TEST (grows_and_does_not_slow_down_when_emptied_and_filled_again)
+{
+    for (unsigned round = 0; round < 20; round++) {
+        for (uint64_t i = 0; i < 20000; i++)
+            ck_assert_int_eq (reel_map_put (&map, i * 7919 + round, i + 1), REEL_OK);
+        ck_assert_uint_eq (map.count, 20000);
+        for (uint64_t i = 0; i < 20000; i++) {
+            ck_assert_uint_eq (reel_map_get (&map, i * 7919 + round), i + 1);
+            reel_map_remove (&map, i * 7919 + round);
+        }
+        ck_assert_uint_eq (map.count, 0);
+    }
+    ck_assert_uint_le (map.cap, 32768);
+}
+END_TEST
+
+int
+main (void)
+{
+    Suite *suite = suite_create ("map");
+    TCase *tests = tcase_create ("map");
+    tcase_add_checked_fixture (tests, NULL, tear_down);
+    tcase_add_test (tests, empty);
+    tcase_add_test (tests, adds_replaces_removes);
+    tcase_add_test (tests, keeps_pointers);
+    tcase_add_loop_test (tests, does_as_an_array_does, 0, 2);
+    tcase_add_test (tests, grows_and_does_not_slow_down_when_emptied_and_filled_again);
+    suite_add_tcase (suite, tests);
+    SRunner *runner = srunner_create (suite);
+    srunner_run_all (runner, CK_NORMAL);
+    int failed = srunner_ntests_failed (runner);
+    srunner_free (runner);
+    return failed == 0 ? 0 : 1;
+}

@@ -70,8 +70,7 @@ void reel_buf_add (struct reel_buf *buf, const void *data, size_t len);
 void reel_buf_add_slice (struct reel_buf *buf, struct reel_slice slice);
 void reel_buf_add_text (struct reel_buf *buf, const char *text);
 void reel_buf_add_byte (struct reel_buf *buf, uint8_t byte);
-void reel_buf_printf (struct reel_buf *buf, const char *format, ...)
-    __attribute__ ((format (printf, 2, 3)));
+void reel_buf_printf (struct reel_buf *buf, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 /* Makes room for `len` more bytes and returns where they go, or NULL (and failed); the
  * caller writes them and adds what it wrote to buf->len. */
 uint8_t *reel_buf_reserve (struct reel_buf *buf, size_t len);

@@ -21,7 +21,6 @@ void reel_hash_sha256_hex (struct reel_slice data, char out[2 * REEL_SHA256_BYTE
 uint64_t reel_hash_fingerprint (const uint8_t key[REEL_FINGERPRINT_KEY_BYTES], struct reel_slice data);
 
 /* BLAKE2b-256 of `previous` followed by `data`: one link of a chain. `out` may be `previous`. */
-void reel_hash_chain (const uint8_t previous[REEL_CHAIN_BYTES], struct reel_slice data,
-                      uint8_t out[REEL_CHAIN_BYTES]);
+void reel_hash_chain (const uint8_t previous[REEL_CHAIN_BYTES], struct reel_slice data, uint8_t out[REEL_CHAIN_BYTES]);
 
 #endif

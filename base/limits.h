@@ -18,8 +18,8 @@
 #define REEL_OWN_KEYS_MAX 65528             /* keys of a submitted workflow and of its steps: some are added later */
 #define REEL_ID_BYTES_MAX 128               /* a workflow's or a step's id */
 #define REEL_MODALITY_BYTES_MAX 64
-#define REEL_ATTEMPTS_MAX 1000              /* policy.retry.max_attempts */
-#define REEL_DURATION_MS_MAX 31622400000ll  /* 366 days: any duration that is asked for */
+#define REEL_ATTEMPTS_MAX 1000             /* policy.retry.max_attempts */
+#define REEL_DURATION_MS_MAX 31622400000ll /* 366 days: any duration that is asked for */
 
 /* --- receipts and reports ------------------------------------------------------------- */
 #define REEL_RECEIPT_BYTES_MAX (256u << 10) /* one step's receipt, error or checkpoint */
@@ -28,18 +28,18 @@
 #define REEL_REPORT_EVENTS_MAX 1024         /* events in one REPORT */
 #define REEL_OUTBOX_BYTES_MAX (8u << 20)    /* unacknowledged events past which a run begins nothing new */
 #define REEL_OUTBOX_EVENTS_MAX 4096
-#define REEL_PROGRESS_TEXT_BYTES_MAX 1024   /* message of a step.progress */
-#define REEL_NOTE_BYTES_MAX 1024            /* the note of a RESOLVE, the name of a worker */
+#define REEL_PROGRESS_TEXT_BYTES_MAX 1024 /* message of a step.progress */
+#define REEL_NOTE_BYTES_MAX 1024          /* the note of a RESOLVE, the name of a worker */
 
 /* --- messages ------------------------------------------------------------------------- */
 #define REEL_HEADER_BYTES_MAX (1u << 20)
-#define REEL_SCALAR_BYTES_MAX 256 /* a request_id */
-#define REEL_FRAMES_MAX 8        /* frames of one message that are looked at */
-#define REEL_MODALITIES_MAX 256  /* modalities of one worker */
+#define REEL_SCALAR_BYTES_MAX 256              /* a request_id */
+#define REEL_FRAMES_MAX 8                      /* frames of one message that are looked at */
+#define REEL_MODALITIES_MAX 256                /* modalities of one worker */
 #define REEL_DISPATCH_BYTES_MAX (64u << 10)    /* what a worker says of their adapters */
 #define REEL_PROVENANCE_BYTES_MAX (256u << 10) /* of a submission: it travels in a header, beside a checkpoint */
-#define REEL_LEASES_MAX 4096     /* leases (and so slots) of one worker */
-#define REEL_LIST_LIMIT_MAX 1000 /* rows of one LIST */
+#define REEL_LEASES_MAX 4096                   /* leases (and so slots) of one worker */
+#define REEL_LIST_LIMIT_MAX 1000               /* rows of one LIST */
 #define REEL_LIST_LIMIT_DEFAULT 100
 #define REEL_EVENTS_LIMIT_MAX 10000 /* events of one EVENTS reply */
 #define REEL_EVENTS_LIMIT_DEFAULT 1000

@@ -8,7 +8,7 @@
 #ifndef REEL_BASE_STATUS_H
 #define REEL_BASE_STATUS_H
 
-#define REEL_MUST_USE __attribute__((warn_unused_result))
+#define REEL_MUST_USE __attribute__ ((warn_unused_result))
 
 enum reel_status {
     REEL_OK = 0,
@@ -24,9 +24,9 @@ enum reel_status {
 #define REEL_ERROR_PATH_BYTES 1024
 
 struct reel_error {
-    const char *code;                        /* a static string such as "bad_type"; NULL: none */
-    char message[REEL_ERROR_MESSAGE_BYTES];  /* for a person: what, and what to do about it */
-    char path[REEL_ERROR_PATH_BYTES];        /* RFC 6901 pointer into the input; "" is the whole */
+    const char *code;                       /* a static string such as "bad_type"; NULL: none */
+    char message[REEL_ERROR_MESSAGE_BYTES]; /* for a person: what, and what to do about it */
+    char path[REEL_ERROR_PATH_BYTES];       /* RFC 6901 pointer into the input; "" is the whole */
 };
 
 /*
@@ -35,9 +35,8 @@ struct reel_error {
  * than fits is cut at a character boundary, and what is no UTF-8 in it becomes '?'; a path that does not fit is cut to the nearest
  * enclosing value that does.
  */
-enum reel_status reel_error_set (struct reel_error *err, enum reel_status status, const char *code,
-                                 const char *path, const char *format, ...)
-    __attribute__ ((format (printf, 5, 6)));
+enum reel_status reel_error_set (struct reel_error *err, enum reel_status status, const char *code, const char *path,
+                                 const char *format, ...) __attribute__ ((format (printf, 5, 6)));
 
 /* The code's name in lower case, for logs: "ok", "invalid", ... Static. */
 const char *reel_status_name (enum reel_status status);

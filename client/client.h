@@ -23,6 +23,7 @@ struct reel_client {
 enum reel_client_status reel_client_fail (struct reel_client_error *error, enum reel_client_status status,
                                           const char *code, const char *format, ...)
     __attribute__ ((format (printf, 4, 5)));
+enum reel_client_status reel_client_no_memory (struct reel_client_error *error);
 /* The same from what a lower layer says; `status` is not REEL_OK. */
 enum reel_client_status reel_client_fail_as (struct reel_client_error *error, enum reel_status status,
                                              const struct reel_error *err);

@@ -256,23 +256,20 @@ await_all (struct submit *submit)
 static int
 finish (struct submit *submit)
 {
+    /* What was accepted must find its place, so there is one for each before anything is sent. */
+    struct accepted *accepted = calloc (submit->inputs.count, sizeof *accepted);
+    if (!accepted) {
+        reel_complain ("out of memory");
+        return EX_OSERR;
+    }
+    submit->accepted = accepted;
     int code = submit_all (submit), ended = EX_OK;
     if (reel_session_option (&submit->session, WATCH)->flag)
         ended = watch (submit);
     else if (reel_session_option (&submit->session, WAIT)->flag)
         ended = await_all (submit);
+    free (accepted);
     return code == EX_OK ? ended : code;
-}
-
-/* Before anything is sent: what was accepted must find its place. */
-static int
-make_room (struct submit *submit)
-{
-    submit->accepted = calloc (submit->inputs.count, sizeof *submit->accepted);
-    if (submit->accepted)
-        return REEL_OPTIONS_GO;
-    reel_complain ("out of memory");
-    return EX_OSERR;
 }
 
 int
@@ -293,11 +290,8 @@ reel_command_submit (int argc, char **argv)
     if (code == REEL_OPTIONS_GO)
         code = reel_session_connect (&submit.session, flags);
     if (code == REEL_OPTIONS_GO)
-        code = make_room (&submit);
-    if (code == REEL_OPTIONS_GO)
         code = finish (&submit);
     reel_inputs_free (&submit.inputs);
     reel_buf_free (&submit.provenance);
-    free (submit.accepted);
     return reel_session_end (&submit.session, code);
 }

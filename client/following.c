@@ -75,7 +75,7 @@ reel_client_follow_open (struct reel_client *client, const char *workflow_id, ui
         return reel_client_fail (error, REEL_CLIENT_INVALID, "bad_id", "%s is not the id of a workflow", workflow_id);
     struct reel_client_follow *opened = calloc (1, sizeof *opened);
     if (!opened)
-        return reel_client_fail (error, REEL_CLIENT_NO_MEMORY, "no_memory", "out of memory");
+        return reel_client_no_memory (error);
     opened->client = client;
     client->followers++;
     reel_inbox_init (&opened->inbox);
@@ -154,7 +154,7 @@ begin_asking (struct reel_client_follow *follow, int64_t now_us, struct reel_cli
     enum reel_status status = reel_connection_begin (&follow->connection, now_us, &request);
     if (status != REEL_OK) {
         reel_follow_failed (&follow->rules, now_us);
-        return reel_client_fail_as (error, status, NULL);
+        return reel_client_no_memory (error);
     }
     follow->asked_us = now_us;
     return REEL_CLIENT_OK;

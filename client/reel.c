@@ -67,10 +67,16 @@ reel_client_fail (struct reel_client_error *error, enum reel_client_status statu
 }
 
 enum reel_client_status
+reel_client_no_memory (struct reel_client_error *error)
+{
+    return reel_client_fail (error, REEL_CLIENT_NO_MEMORY, "no_memory", "out of memory");
+}
+
+enum reel_client_status
 reel_client_fail_as (struct reel_client_error *error, enum reel_status status, const struct reel_error *err)
 {
     if (status == REEL_NO_MEMORY)
-        return reel_client_fail (error, REEL_CLIENT_NO_MEMORY, "no_memory", "out of memory");
+        return reel_client_no_memory (error);
     enum reel_client_status as = status == REEL_INVALID ? REEL_CLIENT_PROTOCOL : REEL_CLIENT_SYSTEM;
     (void) reel_client_fail (error, as, err->code ? err->code : reel_status_name (status), "%s", err->message);
     if (error)
@@ -139,7 +145,7 @@ reel_client_open (const struct reel_client_options *options, struct reel_client 
 {
     struct reel_client *opened = calloc (1, sizeof *opened);
     if (!opened)
-        return reel_client_fail (error, REEL_CLIENT_NO_MEMORY, "no_memory", "out of memory");
+        return reel_client_no_memory (error);
     enum reel_client_status status = open_client (options, opened, error);
     if (status == REEL_CLIENT_OK)
         *client = opened;
@@ -264,7 +270,7 @@ copy_reply (const struct reel_connection *connection, const struct reel_message 
     }
     if (!copy.header || (message->has_document && !copy.document)) {
         reel_client_reply_free (&copy);
-        return reel_client_fail (error, REEL_CLIENT_NO_MEMORY, "no_memory", "out of memory");
+        return reel_client_no_memory (error);
     }
     *reply = copy;
     return REEL_CLIENT_OK;
@@ -274,7 +280,7 @@ static enum reel_client_status
 ask (struct reel_client *client, struct reel_message *request, int64_t extra_us, struct reel_client_reply *reply,
      struct reel_client_error *error)
 {
-    struct reel_message answer;
+    struct reel_message answer = {0};
     enum reel_client_status status = exchange (client, request, extra_us, &answer, error);
     return status == REEL_CLIENT_OK ? copy_reply (&client->connection, &answer, reply, error) : status;
 }
@@ -324,7 +330,7 @@ prepare (struct reel_client *client, const struct reel_client_submission *submis
     enum reel_status status = reel_submission_prepare (reel_slice (submission->document, submission->size),
                                                        reel_slice_text (id), document, &used);
     if (status != REEL_OK)
-        return reel_client_fail_as (error, status, NULL);
+        return reel_client_no_memory (error);
     if (submission->workflow_id && used.len > 0 && !reel_slice_is (used, submission->workflow_id))
         return reel_client_fail (error, REEL_CLIENT_INVALID, "id_conflict",
                                  "the document has the workflow_id %.*s already, so it cannot be %s", REEL_TEXT (used),

@@ -14,6 +14,7 @@ extern const struct reel_place reel_place_steps;
  * Indexes the ids of a workflow whose steps have been read, resolves depends_on into workflow->depends, and
  * checks ids, dependencies, statuses and references. `flags` as for reel_workflow_parse().
  */
-enum reel_status reel_graph_check (struct reel_workflow *workflow, unsigned flags, struct reel_error *err) REEL_MUST_USE;
+enum reel_status reel_graph_check (struct reel_workflow *workflow, unsigned flags,
+                                   struct reel_error *err) REEL_MUST_USE;
 
 #endif

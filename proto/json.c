@@ -367,7 +367,7 @@ static size_t
 open_containers (struct reel_slice text, struct open_container open[REEL_DEPTH_MAX + 2])
 {
     size_t depth = 0;
-    struct open_container beyond; /* stands for all that is deeper */
+    struct open_container beyond = {0}; /* stands for all that is deeper */
     for (size_t at = 0; at < text.len; at++) {
         struct open_container *inner = depth <= REEL_DEPTH_MAX + 1 ? &open[depth] : &beyond;
         switch (text.data[at]) {

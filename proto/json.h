@@ -21,8 +21,7 @@ enum reel_json_flags {
  * Appends one JSON text to `out`, without a newline at the end. `msgpack` has passed
  * reel_scan_check(). REEL_NO_MEMORY.
  */
-enum reel_status reel_json_write (struct reel_slice msgpack, unsigned flags, struct reel_buf *out)
-    REEL_MUST_USE;
+enum reel_status reel_json_write (struct reel_slice msgpack, unsigned flags, struct reel_buf *out) REEL_MUST_USE;
 
 /*
  * Appends the msgpack of one JSON text (RFC 8259, UTF-8) to `out`. REEL_INVALID: err->code
@@ -31,7 +30,6 @@ enum reel_status reel_json_write (struct reel_slice msgpack, unsigned flags, str
  * larger than REEL_DOCUMENT_BYTES_MAX makes sense for: 4 times that). REEL_NO_MEMORY.
  * On failure nothing is left in `out`.
  */
-enum reel_status reel_json_read (struct reel_slice json, struct reel_buf *out, struct reel_error *err)
-    REEL_MUST_USE;
+enum reel_status reel_json_read (struct reel_slice json, struct reel_buf *out, struct reel_error *err) REEL_MUST_USE;
 
 #endif

@@ -17,84 +17,84 @@
 #define REEL_PROTOCOL "REEL1"
 
 enum reel_field_type {
-    REEL_T_SCALAR, /* nil, bool, number, str or bin; raw msgpack in .s */
-    REEL_T_TEXT,   /* str of at most `max` bytes; its characters in .s */
-    REEL_T_ID,     /* str in the form of an id; .s */
-    REEL_T_BIN,    /* bin or str of exactly `max` bytes; .s */
-    REEL_T_UINT,   /* integer 0 .. `max`; .u */
+    REEL_T_SCALAR,      /* nil, bool, number, str or bin; raw msgpack in .s */
+    REEL_T_TEXT,        /* str of at most `max` bytes; its characters in .s */
+    REEL_T_ID,          /* str in the form of an id; .s */
+    REEL_T_BIN,         /* bin or str of exactly `max` bytes; .s */
+    REEL_T_UINT,        /* integer 0 .. `max`; .u */
     REEL_T_UINT_OR_NIL, /* .u, and .nil */
-    REEL_T_INT,    /* integer of 64 bits, signed; .i */
-    REEL_T_BOOL,   /* .b */
-    REEL_T_NUMBER, /* integer or float, as .f */
-    REEL_T_LEASE,  /* [epoch, counter]; .lease */
-    REEL_T_MAP,    /* raw msgpack in .s */
-    REEL_T_ARRAY,  /* raw msgpack of at most `max` elements in .s */
-    REEL_T_ANY     /* raw msgpack in .s */
+    REEL_T_INT,         /* integer of 64 bits, signed; .i */
+    REEL_T_BOOL,        /* .b */
+    REEL_T_NUMBER,      /* integer or float, as .f */
+    REEL_T_LEASE,       /* [epoch, counter]; .lease */
+    REEL_T_MAP,         /* raw msgpack in .s */
+    REEL_T_ARRAY,       /* raw msgpack of at most `max` elements in .s */
+    REEL_T_ANY          /* raw msgpack in .s */
 };
 
 /* F (enumerator, name on the wire, type, max): max is 2^63-1 where 0 is given. */
-#define REEL_FIELDS(F)                                                                            \
-    F (REQUEST_ID, "request_id", SCALAR, REEL_SCALAR_BYTES_MAX)                                   \
-    F (WORKFLOW_ID, "workflow_id", ID, 0)                                                         \
-    F (STEP_ID, "step_id", ID, 0)                                                                 \
-    F (FROM_STEP, "from_step", ID, 0)                                                             \
-    F (NEW_WORKFLOW_ID, "new_workflow_id", ID, 0)                                                 \
-    F (ORIGIN, "origin", ID, 0)                                                                   \
-    F (PROVENANCE, "provenance", MAP, 0)                                                          \
-    F (PRIORITY, "priority", INT, 0)                                                              \
-    F (NOT_BEFORE_US, "not_before_us", UINT, 0)                                                   \
-    F (STATUS, "status", TEXT, 16)                                                                \
-    F (DUPLICATE, "duplicate", BOOL, 0)                                                           \
-    F (SEQ, "seq", UINT, 0)                                                                       \
-    F (INDEX, "index", UINT, 0)                                                                   \
-    F (WAIT_MS, "wait_ms", UINT, 0)                                                               \
-    F (AS, "as", TEXT, 16)                                                                        \
-    F (NOTE, "note", TEXT, REEL_NOTE_BYTES_MAX)                                                   \
-    F (AFTER, "after", UINT, 0)                                                                   \
-    F (LIMIT, "limit", UINT, 0)                                                                   \
-    F (NEXT, "next", UINT, 0)                                                                     \
-    F (MORE, "more", BOOL, 0)                                                                     \
-    F (FIRST_SEQ, "first_seq", UINT, 0)                                                           \
-    F (LAST_SEQ, "last_seq", UINT, 0)                                                             \
-    F (WORKFLOWS, "workflows", ARRAY, REEL_LIST_LIMIT_MAX)                                        \
-    F (WORKERS, "workers", ARRAY, 0)                                                              \
-    F (WAITING_FOR, "waiting_for", TEXT, REEL_MODALITY_BYTES_MAX)                                 \
-    F (COUNTERS, "counters", MAP, 0)                                                              \
-    F (GAUGES, "gauges", MAP, 0)                                                                  \
-    F (VERSION, "version", TEXT, 64)                                                              \
-    F (EPOCH, "epoch", UINT, 0)                                                                   \
-    F (IS_READY, "ready", BOOL, 0)                                                                \
-    F (PAUSED, "paused", BOOL, 0)                                                                 \
-    F (CODE, "code", TEXT, 64)                                                                    \
-    F (MESSAGE, "message", TEXT, REEL_PROGRESS_TEXT_BYTES_MAX)                                    \
-    F (REASON, "reason", TEXT, 64)                                                                \
-    F (PATH, "path", TEXT, REEL_ERROR_PATH_BYTES)                                                 \
-    F (NAME, "name", TEXT, REEL_NOTE_BYTES_MAX)                                                   \
-    F (INSTANCE, "instance", BIN, 16)                                                             \
-    F (SLOTS, "slots", UINT, REEL_LEASES_MAX)                                                     \
-    F (MODALITIES, "modalities", ARRAY, REEL_MODALITIES_MAX)                                      \
-    F (DISPATCH, "dispatch", MAP, 0)                                                              \
-    F (RESUMED, "resume", ARRAY, REEL_LEASES_MAX)                                                 \
-    F (LEASE, "lease", LEASE, 0)                                                                  \
-    F (LEASES, "leases", ARRAY, REEL_LEASES_MAX)                                                  \
-    F (REPORT_INDEX, "report_index", UINT_OR_NIL, 0)                                              \
-    F (SENT_US, "sent_us", UINT, 0)                                                               \
-    F (HEARTBEAT_MS, "heartbeat_ms", UINT, 0)                                                     \
-    F (LEASE_MS, "lease_ms", UINT, 0)                                                             \
-    F (LIMITS, "limits", MAP, 0)                                                                  \
-    F (DELIVERY, "delivery", UINT, 0)                                                             \
-    F (CHECKPOINT, "checkpoint", ANY, 0)                                                          \
-    F (ATTEMPTS, "attempts", UINT, 0)                                                             \
-    F (KIND, "kind", TEXT, 32)                                                                    \
-    F (AT_US, "at_us", UINT, 0)                                                                   \
-    F (ATTEMPT, "attempt", UINT, 0)                                                               \
-    F (IDEMPOTENT, "idempotent", BOOL, 0)                                                         \
-    F (IN_DOUBT, "in_doubt", TEXT, 16)                                                            \
-    F (DELAY_MS, "delay_ms", UINT, 0)                                                             \
-    F (FRACTION, "fraction", NUMBER, 0)                                                           \
-    F (RECEIPT, "receipt", MAP, 0)                                                                \
-    F (ERROR, "error", ANY, 0)                                                                    \
-    F (WORKER, "worker", TEXT, REEL_NOTE_BYTES_MAX)                                               \
+#define REEL_FIELDS(F)                                                                                                 \
+    F (REQUEST_ID, "request_id", SCALAR, REEL_SCALAR_BYTES_MAX)                                                        \
+    F (WORKFLOW_ID, "workflow_id", ID, 0)                                                                              \
+    F (STEP_ID, "step_id", ID, 0)                                                                                      \
+    F (FROM_STEP, "from_step", ID, 0)                                                                                  \
+    F (NEW_WORKFLOW_ID, "new_workflow_id", ID, 0)                                                                      \
+    F (ORIGIN, "origin", ID, 0)                                                                                        \
+    F (PROVENANCE, "provenance", MAP, 0)                                                                               \
+    F (PRIORITY, "priority", INT, 0)                                                                                   \
+    F (NOT_BEFORE_US, "not_before_us", UINT, 0)                                                                        \
+    F (STATUS, "status", TEXT, 16)                                                                                     \
+    F (DUPLICATE, "duplicate", BOOL, 0)                                                                                \
+    F (SEQ, "seq", UINT, 0)                                                                                            \
+    F (INDEX, "index", UINT, 0)                                                                                        \
+    F (WAIT_MS, "wait_ms", UINT, 0)                                                                                    \
+    F (AS, "as", TEXT, 16)                                                                                             \
+    F (NOTE, "note", TEXT, REEL_NOTE_BYTES_MAX)                                                                        \
+    F (AFTER, "after", UINT, 0)                                                                                        \
+    F (LIMIT, "limit", UINT, 0)                                                                                        \
+    F (NEXT, "next", UINT, 0)                                                                                          \
+    F (MORE, "more", BOOL, 0)                                                                                          \
+    F (FIRST_SEQ, "first_seq", UINT, 0)                                                                                \
+    F (LAST_SEQ, "last_seq", UINT, 0)                                                                                  \
+    F (WORKFLOWS, "workflows", ARRAY, REEL_LIST_LIMIT_MAX)                                                             \
+    F (WORKERS, "workers", ARRAY, 0)                                                                                   \
+    F (WAITING_FOR, "waiting_for", TEXT, REEL_MODALITY_BYTES_MAX)                                                      \
+    F (COUNTERS, "counters", MAP, 0)                                                                                   \
+    F (GAUGES, "gauges", MAP, 0)                                                                                       \
+    F (VERSION, "version", TEXT, 64)                                                                                   \
+    F (EPOCH, "epoch", UINT, 0)                                                                                        \
+    F (IS_READY, "ready", BOOL, 0)                                                                                     \
+    F (PAUSED, "paused", BOOL, 0)                                                                                      \
+    F (CODE, "code", TEXT, 64)                                                                                         \
+    F (MESSAGE, "message", TEXT, REEL_PROGRESS_TEXT_BYTES_MAX)                                                         \
+    F (REASON, "reason", TEXT, 64)                                                                                     \
+    F (PATH, "path", TEXT, REEL_ERROR_PATH_BYTES)                                                                      \
+    F (NAME, "name", TEXT, REEL_NOTE_BYTES_MAX)                                                                        \
+    F (INSTANCE, "instance", BIN, 16)                                                                                  \
+    F (SLOTS, "slots", UINT, REEL_LEASES_MAX)                                                                          \
+    F (MODALITIES, "modalities", ARRAY, REEL_MODALITIES_MAX)                                                           \
+    F (DISPATCH, "dispatch", MAP, 0)                                                                                   \
+    F (RESUMED, "resume", ARRAY, REEL_LEASES_MAX)                                                                      \
+    F (LEASE, "lease", LEASE, 0)                                                                                       \
+    F (LEASES, "leases", ARRAY, REEL_LEASES_MAX)                                                                       \
+    F (REPORT_INDEX, "report_index", UINT_OR_NIL, 0)                                                                   \
+    F (SENT_US, "sent_us", UINT, 0)                                                                                    \
+    F (HEARTBEAT_MS, "heartbeat_ms", UINT, 0)                                                                          \
+    F (LEASE_MS, "lease_ms", UINT, 0)                                                                                  \
+    F (LIMITS, "limits", MAP, 0)                                                                                       \
+    F (DELIVERY, "delivery", UINT, 0)                                                                                  \
+    F (CHECKPOINT, "checkpoint", ANY, 0)                                                                               \
+    F (ATTEMPTS, "attempts", UINT, 0)                                                                                  \
+    F (KIND, "kind", TEXT, 32)                                                                                         \
+    F (AT_US, "at_us", UINT, 0)                                                                                        \
+    F (ATTEMPT, "attempt", UINT, 0)                                                                                    \
+    F (IDEMPOTENT, "idempotent", BOOL, 0)                                                                              \
+    F (IN_DOUBT, "in_doubt", TEXT, 16)                                                                                 \
+    F (DELAY_MS, "delay_ms", UINT, 0)                                                                                  \
+    F (FRACTION, "fraction", NUMBER, 0)                                                                                \
+    F (RECEIPT, "receipt", MAP, 0)                                                                                     \
+    F (ERROR, "error", ANY, 0)                                                                                         \
+    F (WORKER, "worker", TEXT, REEL_NOTE_BYTES_MAX)                                                                    \
     F (RETURNED, "returned", BOOL, 0)
 
 enum reel_field {
@@ -117,61 +117,61 @@ enum reel_channel {
 enum reel_document_rule { REEL_DOCUMENT_NONE, REEL_DOCUMENT_REQUIRED };
 
 /* M (enumerator, channel, name on the wire, document) */
-#define REEL_MESSAGES(M)                                                                          \
-    M (SUBMIT, CLIENT_REQUEST, "SUBMIT", REQUIRED)                                                \
-    M (GET, CLIENT_REQUEST, "GET", NONE)                                                          \
-    M (RECEIPT, CLIENT_REQUEST, "RECEIPT", NONE)                                                  \
-    M (LIST, CLIENT_REQUEST, "LIST", NONE)                                                        \
-    M (EVENTS, CLIENT_REQUEST, "EVENTS", NONE)                                                    \
-    M (WORKERS, CLIENT_REQUEST, "WORKERS", NONE)                                                  \
-    M (STATS, CLIENT_REQUEST, "STATS", NONE)                                                      \
-    M (PING, CLIENT_REQUEST, "PING", NONE)                                                        \
-    M (OK_SUBMIT, CLIENT_REPLY, "OK", NONE)                                                       \
-    M (OK_GET, CLIENT_REPLY, "OK", REQUIRED)                                                      \
-    M (OK_RECEIPT, CLIENT_REPLY, "OK", REQUIRED)                                                  \
-    M (OK_LIST, CLIENT_REPLY, "OK", NONE)                                                         \
-    M (OK_EVENTS, CLIENT_REPLY, "OK", REQUIRED)                                                   \
-    M (OK_WORKERS, CLIENT_REPLY, "OK", NONE)                                                      \
-    M (OK_STATS, CLIENT_REPLY, "OK", NONE)                                                        \
-    M (OK_PING, CLIENT_REPLY, "OK", NONE)                                                         \
-    M (CLIENT_ERROR, CLIENT_REPLY, "ERROR", NONE)                                                 \
-    M (READY, TO_BROKER, "READY", NONE)                                                           \
-    M (REPORT, TO_BROKER, "REPORT", REQUIRED)                                                     \
-    M (WORKER_HEARTBEAT, TO_BROKER, "HEARTBEAT", NONE)                                            \
-    M (LEAVE, TO_BROKER, "LEAVE", NONE)                                                           \
-    M (WELCOME, TO_WORKER, "WELCOME", NONE)                                                       \
-    M (ASSIGN, TO_WORKER, "ASSIGN", REQUIRED)                                                     \
-    M (ACK, TO_WORKER, "ACK", NONE)                                                               \
-    M (FENCED, TO_WORKER, "FENCED", NONE)                                                         \
-    M (WORKER_CANCEL, TO_WORKER, "CANCEL", NONE)                                                  \
-    M (WORKER_YIELD, TO_WORKER, "YIELD", NONE)                                                    \
-    M (WHO, TO_WORKER, "WHO", NONE)                                                               \
-    M (BROKER_HEARTBEAT, TO_WORKER, "HEARTBEAT", NONE)                                            \
-    M (WORKER_ERROR, TO_WORKER, "ERROR", NONE)                                                    \
-    M (REPORTED_STARTED, REPORTED, "step.started", NONE)                                          \
-    M (REPORTED_RETRYING, REPORTED, "step.retrying", NONE)                                        \
-    M (REPORTED_CHECKPOINT, REPORTED, "step.checkpoint", NONE)                                    \
-    M (REPORTED_PROGRESS, REPORTED, "step.progress", NONE)                                        \
-    M (REPORTED_SUCCEEDED, REPORTED, "step.succeeded", NONE)                                      \
-    M (REPORTED_FAILED, REPORTED, "step.failed", NONE)                                            \
-    M (REPORTED_SKIPPED, REPORTED, "step.skipped", NONE)                                          \
-    M (REPORTED_YIELDED, REPORTED, "workflow.yielded", NONE)                                      \
-    M (REPORTED_ENDED, REPORTED, "workflow.ended", NONE)                                          \
-    M (EVENT_ACCEPTED, PUBLISHED, "workflow.accepted", NONE)                                      \
-    M (EVENT_ASSIGNED, PUBLISHED, "workflow.assigned", NONE)                                      \
-    M (EVENT_REQUEUED, PUBLISHED, "workflow.requeued", NONE)                                      \
-    M (EVENT_YIELDED, PUBLISHED, "workflow.yielded", NONE)                                        \
-    M (EVENT_HELD, PUBLISHED, "workflow.held", NONE)                                              \
-    M (EVENT_WORKFLOW_SUCCEEDED, PUBLISHED, "workflow.succeeded", NONE)                           \
-    M (EVENT_WORKFLOW_FAILED, PUBLISHED, "workflow.failed", NONE)                                 \
-    M (EVENT_STARTED, PUBLISHED, "step.started", NONE)                                            \
-    M (EVENT_RETRYING, PUBLISHED, "step.retrying", NONE)                                          \
-    M (EVENT_CHECKPOINT, PUBLISHED, "step.checkpoint", NONE)                                      \
-    M (EVENT_SUCCEEDED, PUBLISHED, "step.succeeded", NONE)                                        \
-    M (EVENT_FAILED, PUBLISHED, "step.failed", NONE)                                              \
-    M (EVENT_SKIPPED, PUBLISHED, "step.skipped", NONE)                                            \
-    M (EVENT_IN_DOUBT, PUBLISHED, "step.in_doubt", NONE)                                          \
-    M (EVENT_PROGRESS, PUBLISHED, "step.progress", NONE)                                          \
+#define REEL_MESSAGES(M)                                                                                               \
+    M (SUBMIT, CLIENT_REQUEST, "SUBMIT", REQUIRED)                                                                     \
+    M (GET, CLIENT_REQUEST, "GET", NONE)                                                                               \
+    M (RECEIPT, CLIENT_REQUEST, "RECEIPT", NONE)                                                                       \
+    M (LIST, CLIENT_REQUEST, "LIST", NONE)                                                                             \
+    M (EVENTS, CLIENT_REQUEST, "EVENTS", NONE)                                                                         \
+    M (WORKERS, CLIENT_REQUEST, "WORKERS", NONE)                                                                       \
+    M (STATS, CLIENT_REQUEST, "STATS", NONE)                                                                           \
+    M (PING, CLIENT_REQUEST, "PING", NONE)                                                                             \
+    M (OK_SUBMIT, CLIENT_REPLY, "OK", NONE)                                                                            \
+    M (OK_GET, CLIENT_REPLY, "OK", REQUIRED)                                                                           \
+    M (OK_RECEIPT, CLIENT_REPLY, "OK", REQUIRED)                                                                       \
+    M (OK_LIST, CLIENT_REPLY, "OK", NONE)                                                                              \
+    M (OK_EVENTS, CLIENT_REPLY, "OK", REQUIRED)                                                                        \
+    M (OK_WORKERS, CLIENT_REPLY, "OK", NONE)                                                                           \
+    M (OK_STATS, CLIENT_REPLY, "OK", NONE)                                                                             \
+    M (OK_PING, CLIENT_REPLY, "OK", NONE)                                                                              \
+    M (CLIENT_ERROR, CLIENT_REPLY, "ERROR", NONE)                                                                      \
+    M (READY, TO_BROKER, "READY", NONE)                                                                                \
+    M (REPORT, TO_BROKER, "REPORT", REQUIRED)                                                                          \
+    M (WORKER_HEARTBEAT, TO_BROKER, "HEARTBEAT", NONE)                                                                 \
+    M (LEAVE, TO_BROKER, "LEAVE", NONE)                                                                                \
+    M (WELCOME, TO_WORKER, "WELCOME", NONE)                                                                            \
+    M (ASSIGN, TO_WORKER, "ASSIGN", REQUIRED)                                                                          \
+    M (ACK, TO_WORKER, "ACK", NONE)                                                                                    \
+    M (FENCED, TO_WORKER, "FENCED", NONE)                                                                              \
+    M (WORKER_CANCEL, TO_WORKER, "CANCEL", NONE)                                                                       \
+    M (WORKER_YIELD, TO_WORKER, "YIELD", NONE)                                                                         \
+    M (WHO, TO_WORKER, "WHO", NONE)                                                                                    \
+    M (BROKER_HEARTBEAT, TO_WORKER, "HEARTBEAT", NONE)                                                                 \
+    M (WORKER_ERROR, TO_WORKER, "ERROR", NONE)                                                                         \
+    M (REPORTED_STARTED, REPORTED, "step.started", NONE)                                                               \
+    M (REPORTED_RETRYING, REPORTED, "step.retrying", NONE)                                                             \
+    M (REPORTED_CHECKPOINT, REPORTED, "step.checkpoint", NONE)                                                         \
+    M (REPORTED_PROGRESS, REPORTED, "step.progress", NONE)                                                             \
+    M (REPORTED_SUCCEEDED, REPORTED, "step.succeeded", NONE)                                                           \
+    M (REPORTED_FAILED, REPORTED, "step.failed", NONE)                                                                 \
+    M (REPORTED_SKIPPED, REPORTED, "step.skipped", NONE)                                                               \
+    M (REPORTED_YIELDED, REPORTED, "workflow.yielded", NONE)                                                           \
+    M (REPORTED_ENDED, REPORTED, "workflow.ended", NONE)                                                               \
+    M (EVENT_ACCEPTED, PUBLISHED, "workflow.accepted", NONE)                                                           \
+    M (EVENT_ASSIGNED, PUBLISHED, "workflow.assigned", NONE)                                                           \
+    M (EVENT_REQUEUED, PUBLISHED, "workflow.requeued", NONE)                                                           \
+    M (EVENT_YIELDED, PUBLISHED, "workflow.yielded", NONE)                                                             \
+    M (EVENT_HELD, PUBLISHED, "workflow.held", NONE)                                                                   \
+    M (EVENT_WORKFLOW_SUCCEEDED, PUBLISHED, "workflow.succeeded", NONE)                                                \
+    M (EVENT_WORKFLOW_FAILED, PUBLISHED, "workflow.failed", NONE)                                                      \
+    M (EVENT_STARTED, PUBLISHED, "step.started", NONE)                                                                 \
+    M (EVENT_RETRYING, PUBLISHED, "step.retrying", NONE)                                                               \
+    M (EVENT_CHECKPOINT, PUBLISHED, "step.checkpoint", NONE)                                                           \
+    M (EVENT_SUCCEEDED, PUBLISHED, "step.succeeded", NONE)                                                             \
+    M (EVENT_FAILED, PUBLISHED, "step.failed", NONE)                                                                   \
+    M (EVENT_SKIPPED, PUBLISHED, "step.skipped", NONE)                                                                 \
+    M (EVENT_IN_DOUBT, PUBLISHED, "step.in_doubt", NONE)                                                               \
+    M (EVENT_PROGRESS, PUBLISHED, "step.progress", NONE)                                                               \
     M (EVENT_BEAT, PUBLISHED, "beat", NONE)
 
 enum reel_command {
@@ -200,7 +200,7 @@ struct reel_field_value {
 
 struct reel_message {
     enum reel_command command;
-    uint64_t present[(REEL_FIELD_COUNT + 63) / 64]; /* bit f: field f is there */
+    uint64_t present[(REEL_FIELD_COUNT + 63) / 64];  /* bit f: field f is there */
     struct reel_field_value value[REEL_FIELD_COUNT]; /* unset where not present */
     bool has_document;
     struct reel_slice document;
@@ -274,17 +274,16 @@ reel_message_has (const struct reel_message *message, enum reel_field field)
  * nothing else.
  */
 enum reel_status reel_message_decode (enum reel_channel channel, enum reel_command in_reply_to,
-                                      const struct reel_slice *frames, size_t frame_count,
-                                      struct reel_message *message, struct reel_error *err) REEL_MUST_USE;
+                                      const struct reel_slice *frames, size_t frame_count, struct reel_message *message,
+                                      struct reel_error *err) REEL_MUST_USE;
 
 /*
  * Reads an event map of REEL_REPORTED or REEL_PUBLISHED (without kind: a beat). The bytes have
  * passed reel_scan_check(). A reported event with a key that the broker alone gives (seq, index,
  * workflow_id) is malformed. `path` prefixes the paths of errors ("/3").
  */
-enum reel_status reel_message_decode_event (enum reel_channel channel, struct reel_slice map,
-                                            const char *path, struct reel_message *message,
-                                            struct reel_error *err) REEL_MUST_USE;
+enum reel_status reel_message_decode_event (enum reel_channel channel, struct reel_slice map, const char *path,
+                                            struct reel_message *message, struct reel_error *err) REEL_MUST_USE;
 
 /* Reads the lease that `value` ([epoch, counter]) is. */
 bool reel_lease_read (struct reel_slice value, struct reel_lease *lease);

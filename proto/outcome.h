@@ -42,10 +42,10 @@ void reel_outcome_document (struct reel_buf *out, const struct reel_workflow *wo
 /* What a final receipt says besides the steps. */
 struct reel_final {
     struct reel_slice workflow_id;
-    const char *status; /* "succeeded", "failed" or "cancelled" */
+    const char *status;           /* "succeeded", "failed" or "cancelled" */
     struct reel_slice created_at; /* a str's characters */
     int64_t submitted_us;
-    int64_t started_us;  /* REEL_TIME_NIL: never handed out */
+    int64_t started_us; /* REEL_TIME_NIL: never handed out */
     int64_t finished_us;
     uint64_t deliveries;
     struct reel_slice origin; /* len 0: nil */
@@ -53,7 +53,7 @@ struct reel_final {
 };
 
 /* Appends the final receipt, keys in the order of the reference. */
-void reel_outcome_receipt (struct reel_buf *out, const struct reel_final *final,
-                           const struct reel_workflow *workflow, const struct reel_outcome *outcomes);
+void reel_outcome_receipt (struct reel_buf *out, const struct reel_final *final, const struct reel_workflow *workflow,
+                           const struct reel_outcome *outcomes);
 
 #endif

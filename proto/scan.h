@@ -17,8 +17,8 @@
 enum reel_type {
     REEL_NIL,
     REEL_BOOL,
-    REEL_UINT,  /* any integer >= 0, whatever width it was written in */
-    REEL_INT,   /* any integer < 0 */
+    REEL_UINT, /* any integer >= 0, whatever width it was written in */
+    REEL_INT,  /* any integer < 0 */
     REEL_F32,
     REEL_F64,
     REEL_STR,
@@ -33,11 +33,11 @@ struct reel_value {
     enum reel_type type;
     union {
         bool boolean;
-        uint64_t u;     /* REEL_UINT */
-        int64_t i;      /* REEL_INT */
+        uint64_t u;      /* REEL_UINT */
+        int64_t i;       /* REEL_INT */
         uint32_t bits32; /* REEL_F32, bit for bit */
         uint64_t bits64; /* REEL_F64, bit for bit */
-        uint32_t count; /* REEL_ARRAY: elements; REEL_MAP: pairs */
+        uint32_t count;  /* REEL_ARRAY: elements; REEL_MAP: pairs */
     };
     int8_t ext_type;         /* REEL_EXT */
     struct reel_slice bytes; /* REEL_STR, REEL_BIN, REEL_EXT: the body */
@@ -58,8 +58,7 @@ struct reel_cursor {
  *   "limit_exceeded"  too deep, or more than REEL_MAP_KEYS_MAX keys in one map;
  * REEL_NO_MEMORY only where many keys are open at once (16 bytes of work space for each).
  */
-enum reel_status reel_scan_check (struct reel_slice bytes, unsigned depth_max, struct reel_error *err)
-    REEL_MUST_USE;
+enum reel_status reel_scan_check (struct reel_slice bytes, unsigned depth_max, struct reel_error *err) REEL_MUST_USE;
 
 struct reel_cursor reel_scan_start (struct reel_slice bytes);
 /* Reads one value; of a container the head only, leaving the cursor at its first member. */

@@ -44,9 +44,9 @@ struct reel_step {
     struct reel_slice bytes; /* the whole step map */
     struct reel_slice step_id;
     struct reel_slice modality;
-    struct reel_slice payload; /* a map; len 0 when absent, which means {} */
-    struct reel_slice receipt; /* a map; len 0 when nil or absent */
-    struct reel_slice error;   /* a map or a str; len 0 when nil or absent */
+    struct reel_slice payload;    /* a map; len 0 when absent, which means {} */
+    struct reel_slice receipt;    /* a map; len 0 when nil or absent */
+    struct reel_slice error;      /* a map or a str; len 0 when nil or absent */
     struct reel_slice depends_on; /* an array; len 0 when absent, which means [] */
     enum reel_step_status status;
     int64_t started_us; /* REEL_TIME_NIL when nil or absent */
@@ -64,7 +64,7 @@ struct reel_workflow {
     struct reel_step *steps;
     uint32_t step_count;
     uint32_t step_cap;
-    uint32_t *by_id; /* indexes of steps in the order of their ids */
+    uint32_t *by_id;   /* indexes of steps in the order of their ids */
     uint32_t *depends; /* indexes of steps; a step's own lie together, in its order */
     uint32_t depends_count;
     uint32_t depends_cap;
@@ -73,7 +73,7 @@ struct reel_workflow {
 enum reel_workflow_flags {
     REEL_WORKFLOW_STRICT = 0,
     REEL_WORKFLOW_RUNNING_OK = 1, /* a step may be `running`: a local run that was cut off */
-    REEL_WORKFLOW_GROWN = 2 /* not as submitted but as it stands, receipts and all: of any number of bytes */
+    REEL_WORKFLOW_GROWN = 2       /* not as submitted but as it stands, receipts and all: of any number of bytes */
 };
 
 /*
@@ -85,8 +85,8 @@ enum reel_workflow_flags {
  * After a failure only
  * reel_workflow_free() and another parse may be called on it.
  */
-enum reel_status reel_workflow_parse (struct reel_workflow *workflow, struct reel_slice document,
-                                      unsigned flags, struct reel_error *err) REEL_MUST_USE;
+enum reel_status reel_workflow_parse (struct reel_workflow *workflow, struct reel_slice document, unsigned flags,
+                                      struct reel_error *err) REEL_MUST_USE;
 void reel_workflow_free (struct reel_workflow *workflow);
 
 /* The index of the step of that id, or -1. */

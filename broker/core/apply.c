@@ -91,21 +91,22 @@ apply_accepted (struct reel_core *core, const struct reel_record *record, bool p
             return status;
     }
     struct reel_flow *flow = NULL;
-    struct reel_slice origin =
-        reel_message_has (event, REEL_F_ORIGIN) ? event->value[REEL_F_ORIGIN].s : REEL_SLICE_NONE;
+    struct reel_slice origin = reel_message_has (event, REEL_F_ORIGIN) ? event->value[REEL_F_ORIGIN].s
+                                                                       : REEL_SLICE_NONE;
     if (reel_flow_create (workflow_id, &core->workflow, record->provenance, origin, &flow) != REEL_OK)
         return REEL_NO_MEMORY;
     flow->fingerprint = fingerprint;
     flow->accepted_seq = flow->last_seq = event->value[REEL_F_SEQ].u;
-    if (reel_map_put_pointer (&core->flows, fingerprint, flow) != REEL_OK ||
-        reel_roll_add (&core->roll, flow) != REEL_OK) {
+    if (reel_map_put_pointer (&core->flows, fingerprint, flow) != REEL_OK
+        || reel_roll_add (&core->roll, flow) != REEL_OK) {
         reel_map_remove (&core->flows, fingerprint);
         reel_flow_destroy (flow);
         return REEL_NO_MEMORY;
     }
     flow->priority = reel_message_has (event, REEL_F_PRIORITY) ? event->value[REEL_F_PRIORITY].i : 0;
-    flow->not_before_us =
-        reel_message_has (event, REEL_F_NOT_BEFORE_US) ? (int64_t) event->value[REEL_F_NOT_BEFORE_US].u : 0;
+    flow->not_before_us = reel_message_has (event, REEL_F_NOT_BEFORE_US)
+                              ? (int64_t) event->value[REEL_F_NOT_BEFORE_US].u
+                              : 0;
     flow->submitted_us = (int64_t) event->value[REEL_F_AT_US].u;
     flow->last_index = event->value[REEL_F_INDEX].u;
     core->state_count[flow->state]++;
@@ -147,8 +148,8 @@ apply_outcome (struct reel_core *core, struct reel_flow *flow, const struct reel
                                                                           : REEL_STEP_SKIPPED;
     struct reel_slice receipt = status == REEL_STEP_SUCCEEDED ? event->value[REEL_F_RECEIPT].s : REEL_SLICE_NONE;
     struct reel_slice error = status == REEL_STEP_SUCCEEDED ? REEL_SLICE_NONE : event->value[REEL_F_ERROR].s;
-    if (reel_flow_set_outcome (flow, flow->next, status, receipt, error, (int64_t) event->value[REEL_F_AT_US].u) !=
-        REEL_OK)
+    if (reel_flow_set_outcome (flow, flow->next, status, receipt, error, (int64_t) event->value[REEL_F_AT_US].u)
+        != REEL_OK)
         return REEL_NO_MEMORY;
     reel_flow_advance (flow);
     if (own)
@@ -160,7 +161,8 @@ static enum reel_status
 apply_step (struct reel_core *core, struct reel_flow *flow, const struct reel_record *record, struct reel_error *err)
 {
     const struct reel_message *event = record->event;
-    if (flow->next == flow->step_count || !reel_slice_equal (event->value[REEL_F_STEP_ID].s, reel_flow_step_id (flow, flow->next)))
+    if (flow->next == flow->step_count
+        || !reel_slice_equal (event->value[REEL_F_STEP_ID].s, reel_flow_step_id (flow, flow->next)))
         return contradicts (err, "an event of a step that is not the next");
     struct reel_outcome *outcome = &flow->steps[flow->next].outcome;
     switch (event->command) {
@@ -171,8 +173,8 @@ apply_step (struct reel_core *core, struct reel_flow *flow, const struct reel_re
         flow->attempts = (uint32_t) event->value[REEL_F_ATTEMPT].u;
         flow->idempotent = event->value[REEL_F_IDEMPOTENT].b;
         flow->in_doubt = REEL_IN_DOUBT_HOLD;
-        if (reel_message_has (event, REEL_F_IN_DOUBT) &&
-            !reel_in_doubt_parse (event->value[REEL_F_IN_DOUBT].s, &flow->in_doubt))
+        if (reel_message_has (event, REEL_F_IN_DOUBT)
+            && !reel_in_doubt_parse (event->value[REEL_F_IN_DOUBT].s, &flow->in_doubt))
             return contradicts (err, "an in_doubt policy of no known name");
         flow->in_flight = true;
         break;

@@ -87,8 +87,8 @@ reply_submitted (struct reel_core *core, const struct reel_asker *asker, const s
 }
 
 static enum reel_status
-accept (struct reel_core *core, const struct reel_asker *asker, struct reel_slice workflow_id, struct reel_slice document,
-        struct reel_effects *effects)
+accept (struct reel_core *core, const struct reel_asker *asker, struct reel_slice workflow_id,
+        struct reel_slice document, struct reel_effects *effects)
 {
     const struct reel_message *in = &core->in;
     struct reel_message *event = &core->out;
@@ -152,14 +152,15 @@ reel_client_submit (struct reel_core *core, const struct reel_asker *asker, stru
         struct reel_read read = {.kind = REEL_READ_ENDED, .seq = ended_seq};
         return reel_client_read (core, asker, &read, header, document, effects);
     }
-    uint64_t live = core->state_count[REEL_FLOW_QUEUED] + core->state_count[REEL_FLOW_RUNNING] +
-                    core->state_count[REEL_FLOW_HELD];
+    uint64_t live = core->state_count[REEL_FLOW_QUEUED] + core->state_count[REEL_FLOW_RUNNING]
+                    + core->state_count[REEL_FLOW_HELD];
     if (live >= core->setup.queue_count_max || core->live_bytes + document.len > core->setup.queue_bytes_max)
-        return reel_client_refuse (core, asker, "overloaded", NULL, NULL,
-                                   live >= core->setup.queue_count_max
-                                       ? "the limit of live workflows (queue-count-max) is reached; try later"
-                                       : "the limit of memory for live workflows (queue-bytes-max) is reached; try later",
-                                   effects);
+        return reel_client_refuse (
+            core, asker, "overloaded", NULL, NULL,
+            live >= core->setup.queue_count_max
+                ? "the limit of live workflows (queue-count-max) is reached; try later"
+                : "the limit of memory for live workflows (queue-bytes-max) is reached; try later",
+            effects);
     if (reel_map_get (&core->flows, fingerprint) != 0)
         return reel_client_refuse (core, asker, "internal", NULL, NULL,
                                    "this workflow_id collides with another in the table; choose another", effects);
@@ -314,8 +315,8 @@ reel_client_ended (struct reel_core *core, struct reel_flow *flow, const char *s
             reel_message_set (&core->out, REEL_F_REQUEST_ID, asker.request_id);
         reel_message_set (&core->out, REEL_F_WORKFLOW_ID, flow->workflow_id);
         reel_message_set_text (&core->out, REEL_F_STATUS, status);
-        if (reel_effects_send_span (effects, REEL_SOCKET_CLIENT, asker.peer, asker.delimiter, &core->out, receipt) !=
-            REEL_OK)
+        if (reel_effects_send_span (effects, REEL_SOCKET_CLIENT, asker.peer, asker.delimiter, &core->out, receipt)
+            != REEL_OK)
             return REEL_NO_MEMORY;
         reel_client_drop_wait (core, flow->waits);
     }
@@ -479,7 +480,8 @@ on_list (struct reel_core *core, const struct reel_asker *asker, struct reel_sli
 }
 
 static enum reel_status
-on_events (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header, struct reel_effects *effects)
+on_events (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
+           struct reel_effects *effects)
 {
     const struct reel_message *in = &core->in;
     struct reel_read read = {
@@ -574,8 +576,8 @@ reel_client_message (struct reel_core *core, const struct reel_core_frames *fram
 {
     struct reel_error err = {0};
     struct reel_message *in = &core->in;
-    enum reel_status status =
-        reel_message_decode (REEL_CLIENT_REQUEST, REEL_COMMAND_COUNT, frames->list, frames->count, in, &err);
+    enum reel_status status = reel_message_decode (REEL_CLIENT_REQUEST, REEL_COMMAND_COUNT, frames->list, frames->count,
+                                                   in, &err);
     struct reel_asker asker = {.peer = frames->peer, .delimiter = frames->delimiter};
     if (reel_message_has (in, REEL_F_REQUEST_ID))
         asker.request_id = in->value[REEL_F_REQUEST_ID].s;

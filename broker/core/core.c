@@ -158,8 +158,8 @@ reel_core_start (struct reel_core *core, struct reel_core_time now, struct reel_
         .epoch = core->epoch + 1 > seconds ? core->epoch + 1 : seconds,
     };
     reel_record_write (&effects->records, &core->record);
-    if (reel_buf_status (&effects->records) != REEL_OK ||
-        reel_apply_record (core, &core->record, false, NULL) != REEL_OK)
+    if (reel_buf_status (&effects->records) != REEL_OK
+        || reel_apply_record (core, &core->record, false, NULL) != REEL_OK)
         return REEL_NO_MEMORY;
     effects->epoch = core->epoch;
     for (size_t i = 0; i < core->roll.count; i++) {
@@ -184,10 +184,25 @@ static void
 pack_flow (struct reel_buf *out, const struct reel_flow *flow)
 {
     const uint64_t numbers[] = {
-        (uint64_t) flow->priority, (uint64_t) flow->not_before_us, (uint64_t) flow->submitted_us,
-        (uint64_t) flow->started_us, flow->accepted_seq, flow->last_seq, flow->last_index, flow->deliveries,
-        flow->lost, flow->state, flow->lease.epoch, flow->lease.counter, flow->report_index, flow->step_count,
-        flow->next, flow->in_flight, flow->idempotent, flow->in_doubt, flow->attempts,
+        (uint64_t) flow->priority,
+        (uint64_t) flow->not_before_us,
+        (uint64_t) flow->submitted_us,
+        (uint64_t) flow->started_us,
+        flow->accepted_seq,
+        flow->last_seq,
+        flow->last_index,
+        flow->deliveries,
+        flow->lost,
+        flow->state,
+        flow->lease.epoch,
+        flow->lease.counter,
+        flow->report_index,
+        flow->step_count,
+        flow->next,
+        flow->in_flight,
+        flow->idempotent,
+        flow->in_doubt,
+        flow->attempts,
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         reel_pack_uint (out, numbers[i]);

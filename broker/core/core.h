@@ -26,15 +26,15 @@ struct reel_shell_stats {
 };
 
 struct reel_core_setup {
-    uint64_t seed;           /* of ids and fingerprints */
+    uint64_t seed;                        /* of ids and fingerprints */
     const struct reel_shell_stats *shell; /* may be NULL; outlives the core */
     int64_t heartbeat_ms;
     int64_t lease_ms;
     uint64_t queue_count_max; /* live workflows; past it SUBMIT is `overloaded` */
     uint64_t queue_bytes_max; /* their documents and outcomes */
     uint32_t workers_max;
-    uint32_t deliveries_max;  /* lost workers until a workflow is failed with too_many_deliveries */
-    uint32_t waits_max;       /* RECEIPTs that wait */
+    uint32_t deliveries_max; /* lost workers until a workflow is failed with too_many_deliveries */
+    uint32_t waits_max;      /* RECEIPTs that wait */
 };
 void reel_core_setup_defaults (struct reel_core_setup *setup);
 
@@ -53,8 +53,8 @@ struct reel_span {
 
 struct reel_send {
     enum reel_socket socket;
-    struct reel_span peer;   /* routing id */
-    bool delimiter;          /* an empty frame goes after it */
+    struct reel_span peer; /* routing id */
+    bool delimiter;        /* an empty frame goes after it */
     enum reel_command command;
     struct reel_span header;
     bool has_document;
@@ -161,7 +161,8 @@ struct reel_core_time {
 enum reel_status reel_core_message (struct reel_core *core, struct reel_core_time now,
                                     const struct reel_core_frames *frames, struct reel_effects *effects) REEL_MUST_USE;
 enum reel_status reel_core_reading (struct reel_core *core, struct reel_core_time now,
-                                    const struct reel_core_reading *reading, struct reel_effects *effects) REEL_MUST_USE;
+                                    const struct reel_core_reading *reading,
+                                    struct reel_effects *effects) REEL_MUST_USE;
 enum reel_status reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects,
                                  int64_t *wake_us) REEL_MUST_USE;
 /* A worker's connection turned out to be unroutable. */
@@ -170,10 +171,11 @@ void reel_core_unroutable (struct reel_core *core, struct reel_slice peer);
 /* --- recovery ------------------------------------------------------------------------------- */
 
 /* Replays one record. REEL_INVALID (err): it contradicts the state: the journal is not one of ours. */
-enum reel_status reel_core_apply (struct reel_core *core, struct reel_slice record, struct reel_error *err) REEL_MUST_USE;
+enum reel_status reel_core_apply (struct reel_core *core, struct reel_slice record,
+                                  struct reel_error *err) REEL_MUST_USE;
 /* Call once, after replay: raises the epoch (a record in the effects) and gives every live lease a full term. */
-enum reel_status reel_core_start (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects)
-    REEL_MUST_USE;
+enum reel_status reel_core_start (struct reel_core *core, struct reel_core_time now,
+                                  struct reel_effects *effects) REEL_MUST_USE;
 /* Appends a row of LIST: {workflow_id, status, seq, submitted_us, started_us, finished_us, deliveries, origin}. For live
  * workflows the core's own, for ended ones the shell's way to answer REEL_READ_LIST. */
 void reel_core_row_pack (struct reel_buf *out, const struct reel_journal_row *row);

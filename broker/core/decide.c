@@ -37,7 +37,8 @@ record_and_publish (struct reel_core *core, struct reel_flow *flow, struct reel_
     effects->event_count++;
     struct reel_slice body = reel_slice (effects->records.data + event_at, record->event_bytes.len);
     if (reel_effects_publish (effects, record->event->value[REEL_F_WORKFLOW_ID].s,
-                              reel_message_spec (record->event->command)->name, body, true) != REEL_OK)
+                              reel_message_spec (record->event->command)->name, body, true)
+        != REEL_OK)
         return REEL_NO_MEMORY;
     enum reel_status status = reel_apply_record (core, record, record->kind == REEL_RECORD_ACCEPTED, NULL);
     REEL_ASSERT (status != REEL_INVALID); /* what was decided fits the state it was decided in */
@@ -158,8 +159,8 @@ reel_core_end (struct reel_core *core, struct reel_flow *flow, struct reel_slice
         .deliveries = flow->deliveries,
     };
     struct reel_span receipt_span = reel_effects_add (effects, receipt);
-    if (reel_effects_row (effects, &row) != REEL_OK ||
-        reel_client_ended (core, flow, status, receipt_span, effects) != REEL_OK)
+    if (reel_effects_row (effects, &row) != REEL_OK
+        || reel_client_ended (core, flow, status, receipt_span, effects) != REEL_OK)
         return REEL_NO_MEMORY;
     reel_core_event (core, flow, succeeded ? REEL_EVENT_WORKFLOW_SUCCEEDED : REEL_EVENT_WORKFLOW_FAILED);
     reel_message_set (&core->out, REEL_F_WORKFLOW_ID, workflow_id);

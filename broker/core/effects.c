@@ -142,8 +142,8 @@ reel_effects_body (const struct reel_effects *effects, const struct reel_publish
 bool
 reel_effects_empty (const struct reel_effects *effects)
 {
-    return effects->records.len == 0 && effects->send_count == 0 && effects->publish_count == 0 &&
-           effects->read_count == 0;
+    return effects->records.len == 0 && effects->send_count == 0 && effects->publish_count == 0
+           && effects->read_count == 0;
 }
 
 bool

@@ -76,8 +76,8 @@ reel_flow_create (struct reel_slice workflow_id, const struct reel_workflow *wor
 static bool
 own (const struct reel_flow *flow, struct reel_slice slice)
 {
-    return slice.len > 0 &&
-           (slice.data < flow->document.data || slice.data >= flow->document.data + flow->document.len);
+    return slice.len > 0
+           && (slice.data < flow->document.data || slice.data >= flow->document.data + flow->document.len);
 }
 
 static void

@@ -49,23 +49,23 @@ struct reel_flow {
     struct reel_lease lease; /* the last one granted; counter 0: none, or no longer good */
     uint64_t report_index;   /* durable under that lease */
     uint32_t step_count;
-    uint32_t next;           /* the first step without an outcome */
-    bool in_flight;          /* the last that was heard of step `next` is that it was started */
-    bool idempotent;         /* of that step */
+    uint32_t next;   /* the first step without an outcome */
+    bool in_flight;  /* the last that was heard of step `next` is that it was started */
+    bool idempotent; /* of that step */
     enum reel_in_doubt in_doubt;
-    uint32_t attempts;       /* begun on that step */
+    uint32_t attempts;            /* begun on that step */
     struct reel_slice checkpoint; /* of that step; own copy */
     /* --- this process's --- */
     uint64_t fingerprint;
-    struct reel_peer *holder;      /* the worker under whose slots it counts; NULL: none is connected */
+    struct reel_peer *holder; /* the worker under whose slots it counts; NULL: none is connected */
     struct reel_flow *holder_prev, *holder_next;
-    struct reel_lane *lane;        /* the queue it waits in */
-    struct reel_heap_node ready;   /* in its lane, or in the queue of those that wait for a time */
-    struct reel_heap_node expiry;  /* in the heap of leases; its key may be older than deadline_us */
-    int64_t deadline_us;           /* monotonic: when its lease expires */
-    struct reel_wait *waits;       /* RECEIPTs that wait for its end */
-    size_t bytes;                  /* all that it holds */
-    uint16_t *depends;             /* indexes of steps; what the slices above lie in follows them */
+    struct reel_lane *lane;       /* the queue it waits in */
+    struct reel_heap_node ready;  /* in its lane, or in the queue of those that wait for a time */
+    struct reel_heap_node expiry; /* in the heap of leases; its key may be older than deadline_us */
+    int64_t deadline_us;          /* monotonic: when its lease expires */
+    struct reel_wait *waits;      /* RECEIPTs that wait for its end */
+    size_t bytes;                 /* all that it holds */
+    uint16_t *depends;            /* indexes of steps; what the slices above lie in follows them */
     struct reel_flow_step steps[];
 };
 

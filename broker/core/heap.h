@@ -24,7 +24,7 @@ struct reel_heap {
 };
 
 /* The struct that a node lies in. */
-#define REEL_HEAP_OWNER(node, type, member) ((type *) (void *) ((char *) (node) - offsetof (type, member)))
+#define REEL_HEAP_OWNER(node, type, member) ((type *) (void *) ((char *) (node) -offsetof (type, member)))
 
 /* Adds a node that is in no heap, with its key and tie set. */
 enum reel_status reel_heap_add (struct reel_heap *heap, struct reel_heap_node *node) REEL_MUST_USE;

@@ -185,8 +185,8 @@ reel_lease_lose (struct reel_core *core, struct reel_flow *flow, const char *rea
     if (in_doubt && flow->in_doubt == REEL_IN_DOUBT_HOLD)
         return hold (core, flow, reason, effects);
     if (in_doubt && flow->in_doubt == REEL_IN_DOUBT_FAIL) {
-        if (fail_step (core, flow, "in_doubt", "its worker was lost while it ran, and it may not run twice", effects) !=
-            REEL_OK)
+        if (fail_step (core, flow, "in_doubt", "its worker was lost while it ran, and it may not run twice", effects)
+            != REEL_OK)
             return REEL_NO_MEMORY;
         if (flow->next == flow->step_count)
             return reel_core_end (core, flow, REEL_SLICE_NONE, 0, effects);
@@ -216,8 +216,8 @@ reel_lease_expire (struct reel_core *core, struct reel_effects *effects)
 {
     struct reel_heap_node *node;
     forget_silent (core);
-    while ((node = reel_heap_top (&core->expiries)) != NULL && node->key <= core->now.monotonic_us &&
-           !reel_effects_full (effects)) {
+    while ((node = reel_heap_top (&core->expiries)) != NULL && node->key <= core->now.monotonic_us
+           && !reel_effects_full (effects)) {
         struct reel_flow *flow = REEL_HEAP_OWNER (node, struct reel_flow, expiry);
         reel_heap_remove (&core->expiries, node);
         if (flow->state != REEL_FLOW_RUNNING)

@@ -83,7 +83,8 @@ reel_queue_remove (struct reel_core *core, struct reel_flow *flow)
     if (flow->lane == NULL)
         return;
     struct reel_heap_node *node = &flow->ready;
-    bool waits_for_time = node->place > 0 && node->place <= core->later.count && core->later.nodes[node->place - 1] == node;
+    bool waits_for_time = node->place > 0 && node->place <= core->later.count
+                          && core->later.nodes[node->place - 1] == node;
     reel_heap_remove (waits_for_time ? &core->later : &flow->lane->ready, node);
     flow->lane->flows--;
     close_unused_lane (core, flow->lane);
@@ -106,8 +107,8 @@ static void
 choose (struct reel_heap_node **best, const struct reel_lane *lane)
 {
     struct reel_heap_node *top = lane == NULL ? NULL : reel_heap_top (&lane->ready);
-    if (top != NULL && (*best == NULL || top->key < (*best)->key ||
-                        (top->key == (*best)->key && top->tie < (*best)->tie)))
+    if (top != NULL
+        && (*best == NULL || top->key < (*best)->key || (top->key == (*best)->key && top->tie < (*best)->tie)))
         *best = top;
 }
 

@@ -22,9 +22,9 @@ recall (struct reel_core *core, struct reel_slice bytes, struct context *context
 {
     struct reel_cursor cursor = reel_scan_start (bytes);
     struct reel_value array, peer, delimiter, command, header, extra;
-    bool read = reel_scan_next (&cursor, &array) && reel_scan_next (&cursor, &peer) &&
-                reel_scan_next (&cursor, &delimiter) && reel_scan_next (&cursor, &command) &&
-                reel_scan_next (&cursor, &header) && reel_scan_next (&cursor, &extra);
+    bool read = reel_scan_next (&cursor, &array) && reel_scan_next (&cursor, &peer)
+                && reel_scan_next (&cursor, &delimiter) && reel_scan_next (&cursor, &command)
+                && reel_scan_next (&cursor, &header) && reel_scan_next (&cursor, &extra);
     REEL_ASSERT (read);
     *context = (struct context){{peer.bytes, delimiter.boolean, REEL_SLICE_NONE}, header.bytes, extra.bytes};
     const struct reel_message_spec *spec = reel_message_spec ((enum reel_command) command.u);
@@ -95,8 +95,8 @@ go_on_submit (struct reel_core *core, const struct context *context, const struc
               struct reel_effects *effects)
 {
     struct reel_slice workflow_id = REEL_SLICE_NONE;
-    if (!reel_scan_find_str (context->extra, "workflow_id", &workflow_id) || ended == NULL ||
-        !reel_slice_equal (workflow_id, ended->workflow_id))
+    if (!reel_scan_find_str (context->extra, "workflow_id", &workflow_id) || ended == NULL
+        || !reel_slice_equal (workflow_id, ended->workflow_id))
         return reel_client_submit (core, &context->asker, context->header, context->extra, true, effects);
     if (!reel_slice_equal (ended->document, context->extra))
         return reel_client_refuse (core, &context->asker, "conflict", NULL, "/workflow_id",
@@ -122,7 +122,7 @@ unless_nil (struct reel_slice map, const char *key)
 {
     struct reel_slice value = REEL_SLICE_NONE;
     return reel_scan_find (map, reel_slice_text (key), &value) && reel_scan_type (value) != REEL_NIL ? value
-                                                                                                   : REEL_SLICE_NONE;
+                                                                                                     : REEL_SLICE_NONE;
 }
 
 /* The outcomes of an ended workflow are in its receipt. */
@@ -138,8 +138,8 @@ outcomes_of_receipt (struct reel_core *core, struct reel_slice receipt)
         return false;
     for (uint32_t i = 0; i < head.count; i++) {
         struct reel_outcome *outcome = &core->outcomes[i];
-        if (!reel_scan_skip (&cursor, &step) || !reel_scan_find_str (step, "status", &text) ||
-            !reel_step_status_parse (text, &outcome->status))
+        if (!reel_scan_skip (&cursor, &step) || !reel_scan_find_str (step, "status", &text)
+            || !reel_step_status_parse (text, &outcome->status))
             return false;
         outcome->receipt = unless_nil (step, "receipt");
         outcome->error = unless_nil (step, "error");
@@ -150,16 +150,17 @@ outcomes_of_receipt (struct reel_core *core, struct reel_slice receipt)
 }
 
 static enum reel_status
-go_on_get (struct reel_core *core, const struct context *context, const struct ended *ended, struct reel_effects *effects)
+go_on_get (struct reel_core *core, const struct context *context, const struct ended *ended,
+           struct reel_effects *effects)
 {
     struct reel_slice created_at = REEL_SLICE_NONE, origin = REEL_SLICE_NONE;
     uint64_t deliveries = 0;
     enum reel_status status = reel_workflow_parse (&core->workflow, ended->document, REEL_WORKFLOW_STRICT, NULL);
     if (status == REEL_NO_MEMORY)
         return status;
-    if (status != REEL_OK || !outcomes_of_receipt (core, ended->receipt) ||
-        !reel_scan_find_str (ended->receipt, "created_at", &created_at) ||
-        !reel_scan_find_uint (ended->receipt, "deliveries", &deliveries))
+    if (status != REEL_OK || !outcomes_of_receipt (core, ended->receipt)
+        || !reel_scan_find_str (ended->receipt, "created_at", &created_at)
+        || !reel_scan_find_uint (ended->receipt, "deliveries", &deliveries))
         return reel_client_refuse (core, &context->asker, "internal", NULL, NULL,
                                    "the journal's record of this workflow cannot be read", effects);
     reel_buf_clear (&core->receipt);

@@ -96,9 +96,9 @@ static bool
 take_head (struct reel_cursor *cursor, struct reel_record_head *head, uint32_t *count)
 {
     struct reel_value array;
-    if (!reel_scan_next (cursor, &array) || array.type != REEL_ARRAY || array.count < 3 ||
-        !take_uint (cursor, &head->kind) || !take_uint (cursor, &head->previous_seq) ||
-        !reel_scan_skip (cursor, &head->event))
+    if (!reel_scan_next (cursor, &array) || array.type != REEL_ARRAY || array.count < 3
+        || !take_uint (cursor, &head->kind) || !take_uint (cursor, &head->previous_seq)
+        || !reel_scan_skip (cursor, &head->event))
         return false;
     *count = array.count;
     head->seq = 0;
@@ -138,8 +138,8 @@ take_rest (struct reel_cursor *cursor, struct reel_record *record)
     case REEL_RECORD_STEP:
     case REEL_RECORD_YIELDED: return take_lease (cursor, &record->lease) && take_uint (cursor, &record->report_index);
     case REEL_RECORD_ENDED:
-        return reel_scan_skip (cursor, &record->receipt) && take_uint (cursor, &record->accepted_seq) &&
-               take_uint (cursor, &record->report_index);
+        return reel_scan_skip (cursor, &record->receipt) && take_uint (cursor, &record->accepted_seq)
+               && take_uint (cursor, &record->report_index);
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
     case REEL_RECORD_HELD: return true;
@@ -166,7 +166,8 @@ fits (enum reel_record_kind kind, enum reel_command event)
 static enum reel_status
 wrong_event (enum reel_record_kind kind, struct reel_error *err)
 {
-    return reel_error_set (err, REEL_INVALID, "damaged", "", "a record of kind %u with the wrong event", (unsigned) kind);
+    return reel_error_set (err, REEL_INVALID, "damaged", "", "a record of kind %u with the wrong event",
+                           (unsigned) kind);
 }
 
 enum reel_status

@@ -15,29 +15,29 @@
 
 /* The numbers are part of the journal's format. */
 enum reel_record_kind {
-    REEL_RECORD_EPOCH = 1,     /* a broker has started: epoch */
-    REEL_RECORD_ACCEPTED = 2,  /* workflow.accepted; document, provenance, origin */
-    REEL_RECORD_ASSIGNED = 3,  /* workflow.assigned: a lease is granted, or its holder is back */
-    REEL_RECORD_STEP = 4,      /* step.*: lease and report_index when a worker reported it, else 0 */
-    REEL_RECORD_YIELDED = 5,   /* workflow.yielded; lease, report_index */
-    REEL_RECORD_REQUEUED = 6,  /* workflow.requeued: its worker was lost */
-    REEL_RECORD_HELD = 7,      /* workflow.held */
-    REEL_RECORD_ENDED = 8      /* workflow.succeeded, .failed or .cancelled; receipt, accepted_seq */
+    REEL_RECORD_EPOCH = 1,    /* a broker has started: epoch */
+    REEL_RECORD_ACCEPTED = 2, /* workflow.accepted; document, provenance, origin */
+    REEL_RECORD_ASSIGNED = 3, /* workflow.assigned: a lease is granted, or its holder is back */
+    REEL_RECORD_STEP = 4,     /* step.*: lease and report_index when a worker reported it, else 0 */
+    REEL_RECORD_YIELDED = 5,  /* workflow.yielded; lease, report_index */
+    REEL_RECORD_REQUEUED = 6, /* workflow.requeued: its worker was lost */
+    REEL_RECORD_HELD = 7,     /* workflow.held */
+    REEL_RECORD_ENDED = 8     /* workflow.succeeded, .failed or .cancelled; receipt, accepted_seq */
 };
 
 /* A whole record. Slices are borrowed: from whoever writes, or from the bytes that were read. */
 struct reel_record {
     enum reel_record_kind kind;
     uint64_t previous_seq;
-    struct reel_slice event_bytes;  /* as published; len 0: none */
+    struct reel_slice event_bytes;    /* as published; len 0: none */
     const struct reel_message *event; /* the same, decoded; NULL: none */
-    uint64_t epoch;                 /* EPOCH */
-    struct reel_slice document;     /* ACCEPTED */
-    struct reel_slice provenance;   /* ACCEPTED; len 0: none */
-    struct reel_lease lease;        /* STEP, YIELDED */
-    uint64_t report_index;          /* STEP, YIELDED, ENDED; 0: the broker's own */
-    struct reel_slice receipt;      /* ENDED */
-    uint64_t accepted_seq;          /* ENDED */
+    uint64_t epoch;                   /* EPOCH */
+    struct reel_slice document;       /* ACCEPTED */
+    struct reel_slice provenance;     /* ACCEPTED; len 0: none */
+    struct reel_lease lease;          /* STEP, YIELDED */
+    uint64_t report_index;            /* STEP, YIELDED, ENDED; 0: the broker's own */
+    struct reel_slice receipt;        /* ENDED */
+    uint64_t accepted_seq;            /* ENDED */
 };
 
 /* Appends the framed record; `event_bytes`, not `event`, is what is written. Returns where in `out` they begin. */

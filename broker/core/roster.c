@@ -45,8 +45,8 @@ struct reel_peer *
 reel_roster_find_instance (const struct reel_core *core, struct reel_slice instance)
 {
     for (size_t i = 0; i < core->peer_count; i++)
-        if (core->peers[i]->has_instance &&
-            reel_slice_equal (instance, reel_slice (core->peers[i]->instance, sizeof core->peers[i]->instance)))
+        if (core->peers[i]->has_instance
+            && reel_slice_equal (instance, reel_slice (core->peers[i]->instance, sizeof core->peers[i]->instance)))
             return core->peers[i];
     return NULL;
 }

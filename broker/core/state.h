@@ -92,12 +92,12 @@ struct reel_core {
     uint64_t epoch;
     uint64_t last_seq;
     uint64_t lease_counter;
-    struct reel_map flows;  /* fingerprint of a live workflow's id -> it */
-    struct reel_roll roll;  /* the same, in the order of acceptance */
-    struct reel_map ended;  /* fingerprint of an ended workflow's id -> seq of its final event */
+    struct reel_map flows; /* fingerprint of a live workflow's id -> it */
+    struct reel_roll roll; /* the same, in the order of acceptance */
+    struct reel_map ended; /* fingerprint of an ended workflow's id -> seq of its final event */
 
     /* --- derived --- */
-    struct reel_map leases; /* counter of a good lease -> workflow */
+    struct reel_map leases;  /* counter of a good lease -> workflow */
     uint64_t state_count[3]; /* by enum reel_flow_state */
     uint64_t live_bytes;
 
@@ -105,8 +105,8 @@ struct reel_core {
     bool started;
     struct reel_peer **peers;
     size_t peer_count, peer_cap;
-    size_t turn; /* whose turn it is at the next hand-out */
-    bool more_to_hand_out; /* the last one was cut short: its effects were full */
+    size_t turn;            /* whose turn it is at the next hand-out */
+    bool more_to_hand_out;  /* the last one was cut short: its effects were full */
     struct reel_map routes; /* fingerprint of a routing id -> peer */
     struct reel_map lanes;  /* key -> lane */
     struct reel_heap later; /* workflows that wait for their time, by wall clock */
@@ -153,8 +153,8 @@ enum reel_status reel_effects_row (struct reel_effects *effects, const struct re
 void reel_core_event (struct reel_core *core, const struct reel_flow *flow, enum reel_command kind);
 /* Makes core->record (kind and its own members set, event in core->out) durable-to-be: writes it, applies it,
  * publishes the event. `flow` is NULL for the accepting record only. */
-enum reel_status reel_core_record (struct reel_core *core, struct reel_flow *flow, struct reel_effects *effects)
-    REEL_MUST_USE;
+enum reel_status reel_core_record (struct reel_core *core, struct reel_flow *flow,
+                                   struct reel_effects *effects) REEL_MUST_USE;
 /* The same for an event that a worker reported, whose bytes are kept as they came: core->reported is its decoded form. */
 enum reel_status reel_core_record_reported (struct reel_core *core, struct reel_flow *flow, struct reel_slice map,
                                             struct reel_effects *effects) REEL_MUST_USE;
@@ -199,8 +199,10 @@ void reel_queue_serve_none (struct reel_core *core, struct reel_peer *peer);
 
 struct reel_peer *reel_roster_find (const struct reel_core *core, struct reel_slice route);
 struct reel_peer *reel_roster_find_instance (const struct reel_core *core, struct reel_slice instance);
-enum reel_status reel_roster_add (struct reel_core *core, struct reel_slice route, struct reel_peer **peer) REEL_MUST_USE;
-enum reel_status reel_roster_move (struct reel_core *core, struct reel_peer *peer, struct reel_slice route) REEL_MUST_USE;
+enum reel_status reel_roster_add (struct reel_core *core, struct reel_slice route,
+                                  struct reel_peer **peer) REEL_MUST_USE;
+enum reel_status reel_roster_move (struct reel_core *core, struct reel_peer *peer,
+                                   struct reel_slice route) REEL_MUST_USE;
 /* Forgets a connection; its leases run on without a holder. */
 void reel_roster_remove (struct reel_core *core, struct reel_peer *peer);
 void reel_roster_hold (struct reel_peer *peer, struct reel_flow *flow);
@@ -231,8 +233,8 @@ enum reel_status reel_client_refuse (struct reel_core *core, const struct reel_a
                                      struct reel_effects *effects) REEL_MUST_USE;
 /* Accepts or refuses the document of a SUBMIT whose id is known not to have ended (`fresh`), or may have. */
 enum reel_status reel_client_submit (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
-                                     struct reel_slice document, bool fresh, struct reel_effects *effects)
-    REEL_MUST_USE;
+                                     struct reel_slice document, bool fresh,
+                                     struct reel_effects *effects) REEL_MUST_USE;
 /* Answers those who wait for a workflow's end; the receipt lies in the effects. */
 enum reel_status reel_client_ended (struct reel_core *core, struct reel_flow *flow, const char *status,
                                     struct reel_span receipt, struct reel_effects *effects) REEL_MUST_USE;
@@ -243,8 +245,8 @@ enum reel_status reel_client_reading (struct reel_core *core, const struct reel_
 /* Asks the journal, to go on with the request (core->in, whose header this is) when the answer comes. `extra` is raw
  * msgpack to have back then, or none. */
 enum reel_status reel_client_read (struct reel_core *core, const struct reel_asker *asker, const struct reel_read *read,
-                                   struct reel_slice header, struct reel_slice extra, struct reel_effects *effects)
-    REEL_MUST_USE;
+                                   struct reel_slice header, struct reel_slice extra,
+                                   struct reel_effects *effects) REEL_MUST_USE;
 /* Replies to LIST with `count` rows, the newest first; `next` is the seq of the last one looked at, 0 at the end. */
 enum reel_status reel_client_reply_list (struct reel_core *core, const struct reel_asker *asker, struct reel_slice rows,
                                          uint32_t count, uint64_t next, struct reel_effects *effects) REEL_MUST_USE;
@@ -266,8 +268,8 @@ enum reel_status reel_worker_send_ack (struct reel_core *core, struct reel_slice
 /* `err` may be NULL. */
 enum reel_status reel_worker_send_fenced (struct reel_core *core, struct reel_slice route, struct reel_lease lease,
                                           const struct reel_error *err, struct reel_effects *effects) REEL_MUST_USE;
-enum reel_status reel_worker_send_who (struct reel_core *core, struct reel_slice route, struct reel_effects *effects)
-    REEL_MUST_USE;
+enum reel_status reel_worker_send_who (struct reel_core *core, struct reel_slice route,
+                                       struct reel_effects *effects) REEL_MUST_USE;
 /* Writes the row of a worker for WORKERS. */
 void reel_worker_row (struct reel_buf *out, const struct reel_peer *peer);
 

@@ -33,8 +33,8 @@ send_error (struct reel_core *core, struct reel_slice route, const struct reel_e
 }
 
 enum reel_status
-reel_worker_send_fenced (struct reel_core *core, struct reel_slice route, struct reel_lease lease, const struct reel_error *err,
-             struct reel_effects *effects)
+reel_worker_send_fenced (struct reel_core *core, struct reel_slice route, struct reel_lease lease,
+                         const struct reel_error *err, struct reel_effects *effects)
 {
     core->counters.fenced++;
     reel_message_init (&core->out, REEL_FENCED);
@@ -51,7 +51,7 @@ reel_worker_send_fenced (struct reel_core *core, struct reel_slice route, struct
 
 enum reel_status
 reel_worker_send_ack (struct reel_core *core, struct reel_slice route, struct reel_lease lease, uint64_t report_index,
-          struct reel_effects *effects)
+                      struct reel_effects *effects)
 {
     reel_message_init (&core->out, REEL_ACK);
     reel_message_set_lease (&core->out, REEL_F_LEASE, lease);
@@ -112,10 +112,9 @@ static bool
 is_resumable (const struct reel_message *ready, struct reel_slice modality)
 {
     struct reel_slice entry = REEL_SLICE_NONE, class = REEL_SLICE_NONE;
-    return reel_message_has (ready, REEL_F_DISPATCH) &&
-           reel_scan_find (ready->value[REEL_F_DISPATCH].s, modality, &entry) &&
-           reel_scan_type (entry) == REEL_MAP && reel_scan_find_str (entry, "class", &class) &&
-           reel_slice_is (class, "resumable");
+    return reel_message_has (ready, REEL_F_DISPATCH)
+           && reel_scan_find (ready->value[REEL_F_DISPATCH].s, modality, &entry) && reel_scan_type (entry) == REEL_MAP
+           && reel_scan_find_str (entry, "class", &class) && reel_slice_is (class, "resumable");
 }
 
 static enum reel_status
@@ -177,9 +176,9 @@ is_resumption (struct reel_slice element, struct reel_lease *lease)
     struct reel_cursor cursor = reel_scan_start (element);
     struct reel_value head, index;
     struct reel_slice bytes;
-    return reel_scan_next (&cursor, &head) && head.type == REEL_ARRAY && head.count == 2 &&
-           reel_scan_skip (&cursor, &bytes) && reel_lease_read (bytes, lease) && reel_scan_next (&cursor, &index) &&
-           index.type == REEL_UINT;
+    return reel_scan_next (&cursor, &head) && head.type == REEL_ARRAY && head.count == 2
+           && reel_scan_skip (&cursor, &bytes) && reel_lease_read (bytes, lease) && reel_scan_next (&cursor, &index)
+           && index.type == REEL_UINT;
 }
 
 static enum reel_status
@@ -223,12 +222,14 @@ resume (struct reel_core *core, struct reel_peer *peer, struct reel_slice array,
 }
 
 static enum reel_status
-on_ready (struct reel_core *core, struct reel_slice route, const struct reel_message *ready, struct reel_effects *effects)
+on_ready (struct reel_core *core, struct reel_slice route, const struct reel_message *ready,
+          struct reel_effects *effects)
 {
     struct reel_error err = {0};
-    if (check_modalities (ready->value[REEL_F_MODALITIES].s, &err) != REEL_OK ||
-        (reel_message_has (ready, REEL_F_DISPATCH) && check_dispatch (ready->value[REEL_F_DISPATCH].s, &err) != REEL_OK) ||
-        (reel_message_has (ready, REEL_F_RESUMED) && check_resume (ready->value[REEL_F_RESUMED].s, &err) != REEL_OK))
+    if (check_modalities (ready->value[REEL_F_MODALITIES].s, &err) != REEL_OK
+        || (reel_message_has (ready, REEL_F_DISPATCH)
+            && check_dispatch (ready->value[REEL_F_DISPATCH].s, &err) != REEL_OK)
+        || (reel_message_has (ready, REEL_F_RESUMED) && check_resume (ready->value[REEL_F_RESUMED].s, &err) != REEL_OK))
         return send_error (core, route, &err, effects);
     struct reel_peer *peer = reel_roster_find (core, route);
     struct reel_peer *same = reel_message_has (ready, REEL_F_INSTANCE)
@@ -333,8 +334,8 @@ enum reel_status
 reel_worker_message (struct reel_core *core, const struct reel_core_frames *frames, struct reel_effects *effects)
 {
     struct reel_error err = {0};
-    enum reel_status status =
-        reel_message_decode (REEL_TO_BROKER, REEL_COMMAND_COUNT, frames->list, frames->count, &core->in, &err);
+    enum reel_status status = reel_message_decode (REEL_TO_BROKER, REEL_COMMAND_COUNT, frames->list, frames->count,
+                                                   &core->in, &err);
     if (status == REEL_INVALID)
         return refuse (core, frames, &err, effects);
     if (status != REEL_OK)

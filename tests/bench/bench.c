@@ -401,8 +401,16 @@ start_all (struct bench *bench, const char *bin, const char *directory)
     snprintf (broker, sizeof broker, "%s/reel-broker", bin);
     snprintf (worker, sizeof worker, "%s/reel-worker", bin);
     snprintf (data, sizeof data, "%s/data", directory);
-    char *broker_argv[] = {broker, "--client", "tcp://127.0.0.1:*", "--worker", "tcp://127.0.0.1:*", "--events",
-                           "tcp://127.0.0.1:*", "--data", data, NULL};
+    char *broker_argv[] = {broker,
+                           "--client",
+                           "tcp://127.0.0.1:*",
+                           "--worker",
+                           "tcp://127.0.0.1:*",
+                           "--events",
+                           "tcp://127.0.0.1:*",
+                           "--data",
+                           data,
+                           NULL};
     bench->broker = start (broker_argv);
     read_endpoints (bench);
     char *worker_argv[] = {worker, "--broker", bench->work, "--slots", "256", NULL};
@@ -458,8 +466,10 @@ main (int argc, char **argv)
     print_median ("submit to receipt with one in flight, p50", figures.p50_ms, repetitions, "ms");
     print_median ("submit to receipt with one in flight, p99", figures.p99_ms, repetitions, "ms");
     print_median ("syncs a workflow with one in flight", figures.syncs_one, repetitions, "");
-    printf ("%-52s %10.1f MiB\n", "resident size of the broker afterwards", (double) resident_kib (bench.broker.pid) / 1024);
-    printf ("%-52s %10.1f MiB\n", "resident size of the worker afterwards", (double) resident_kib (bench.worker.pid) / 1024);
+    printf ("%-52s %10.1f MiB\n", "resident size of the broker afterwards",
+            (double) resident_kib (bench.broker.pid) / 1024);
+    printf ("%-52s %10.1f MiB\n", "resident size of the worker afterwards",
+            (double) resident_kib (bench.worker.pid) / 1024);
     reel_socket_close (&bench.producer);
     reel_socket_close (&bench.subscriber);
     reel_inbox_free (&bench.inbox);

@@ -190,8 +190,14 @@ model_step (struct broker_model *model, const struct reel_record *record)
         status = REEL_STEP_SUCCEEDED;
         set_slice (&outcome->receipt, event->value[REEL_F_RECEIPT].s);
         break;
-    case REEL_EVENT_FAILED: ck_assert (!blocked); status = REEL_STEP_FAILED; break;
-    case REEL_EVENT_SKIPPED: ck_assert (blocked && !model->running); status = REEL_STEP_SKIPPED; break;
+    case REEL_EVENT_FAILED:
+        ck_assert (!blocked);
+        status = REEL_STEP_FAILED;
+        break;
+    case REEL_EVENT_SKIPPED:
+        ck_assert (blocked && !model->running);
+        status = REEL_STEP_SKIPPED;
+        break;
     default: ck_abort ();
     }
     if (status != REEL_STEP_SUCCEEDED)
@@ -211,8 +217,8 @@ event_at (struct broker *broker, uint64_t seq)
     struct reel_record record;
     struct reel_message event;
     const struct broker_record *place = &broker->records[broker->events[seq - 1]];
-    struct reel_slice bytes =
-        reel_slice (broker->journal.data + place->at + REEL_RECORD_FRAME_BYTES, place->len - REEL_RECORD_FRAME_BYTES);
+    struct reel_slice bytes = reel_slice (broker->journal.data + place->at + REEL_RECORD_FRAME_BYTES,
+                                          place->len - REEL_RECORD_FRAME_BYTES);
     ck_assert_int_eq (reel_record_read (bytes, &record, &event, NULL), REEL_OK);
     return event;
 }
@@ -265,7 +271,8 @@ model_event (struct broker *broker, const struct reel_record *record)
     ck_assert_msg (!is_ended (model), "an event after the end of %s", model->workflow_id);
     ck_assert_uint_eq (record->previous_seq, model->last_seq);
     ck_assert_uint_eq (event->value[REEL_F_INDEX].u, model->last_index + 1);
-    bool lost = reel_message_has (event, REEL_F_REASON) && !reel_slice_is (event->value[REEL_F_REASON].s, "worker_lost");
+    bool lost = reel_message_has (event, REEL_F_REASON)
+                && !reel_slice_is (event->value[REEL_F_REASON].s, "worker_lost");
     switch (record->kind) {
     case REEL_RECORD_EPOCH: ck_abort ();
     case REEL_RECORD_ACCEPTED: break;
@@ -362,7 +369,8 @@ trace_publish (struct broker *broker, struct reel_slice topic, struct reel_slice
 static void
 trace_send (struct broker *broker, const struct broker_sent *sent, bool delimiter)
 {
-    reel_buf_printf (&broker->trace, "%s%s %s ", sent->peer, delimiter ? "|" : "", reel_message_spec (sent->command)->name);
+    reel_buf_printf (&broker->trace, "%s%s %s ", sent->peer, delimiter ? "|" : "",
+                     reel_message_spec (sent->command)->name);
     reel_buf_printf (&broker->trace, "%s%s\n", broker_json (broker, reel_buf_slice (&sent->header)),
                      sent->document.len > 0 ? " +" : "");
 }
@@ -378,8 +386,9 @@ broker_expect_lines (struct broker *broker, const char *file, int line, const ch
         size_t len = strlen (*expected);
         char *end = strchr (rest, '\n');
         bool open = len >= 3 && strcmp (*expected + len - 3, "...") == 0;
-        same = end != NULL && (open ? (size_t) (end - rest) >= len - 3 && strncmp (rest, *expected, len - 3) == 0
-                                    : (size_t) (end - rest) == len && strncmp (rest, *expected, len) == 0);
+        same = end != NULL
+               && (open ? (size_t) (end - rest) >= len - 3 && strncmp (rest, *expected, len - 3) == 0
+                        : (size_t) (end - rest) == len && strncmp (rest, *expected, len) == 0);
         if (same)
             rest = end + 1;
     }
@@ -423,9 +432,8 @@ take_record (struct broker *broker, struct reel_slice bytes)
     ck_assert_msg (reel_record_read (bytes, &record, &event, &err) == REEL_OK, "%s", err.message);
     broker->records = grown (broker->records, broker->record_count, &broker->record_cap, sizeof *broker->records);
     struct broker_record *place = &broker->records[broker->record_count];
-    *place = (struct broker_record){.at = broker->journal.len,
-                                    .len = bytes.len + REEL_RECORD_FRAME_BYTES,
-                                    .previous_seq = record.previous_seq};
+    *place = (struct broker_record){
+        .at = broker->journal.len, .len = bytes.len + REEL_RECORD_FRAME_BYTES, .previous_seq = record.previous_seq};
     reel_buf_add (&broker->journal, bytes.data - REEL_RECORD_FRAME_BYTES, place->len);
     broker->record_count++;
     ck_assert_msg (reel_core_apply (broker->mirror, bytes, &err) == REEL_OK, "%s", err.message);
@@ -457,8 +465,9 @@ take_records (struct broker *broker)
     ck_assert_uint_eq (batch.event_count, broker->event_count - before);
     ck_assert_uint_eq (batch.first_seq, before + 1);
     for (size_t i = first_record; i < broker->record_count; i++)
-        ended += broker->records[i].seq > 0 && event_at (broker, broker->records[i].seq).command >= REEL_EVENT_WORKFLOW_SUCCEEDED &&
-                 event_at (broker, broker->records[i].seq).command <= REEL_EVENT_WORKFLOW_FAILED;
+        ended += broker->records[i].seq > 0
+                 && event_at (broker, broker->records[i].seq).command >= REEL_EVENT_WORKFLOW_SUCCEEDED
+                 && event_at (broker, broker->records[i].seq).command <= REEL_EVENT_WORKFLOW_FAILED;
     ck_assert_uint_eq (ended, batch.row_count);
     for (size_t i = 0; i < batch.row_count; i++) {
         struct reel_message event = event_at (broker, batch.rows[i].ended_seq);
@@ -509,7 +518,8 @@ check_assign (struct broker *broker, const struct reel_message *assign)
     ck_assert_str_eq (model->status, "running");
     ck_assert (reel_lease_equal (assign->value[REEL_F_LEASE].lease, model->lease));
     ck_assert_uint_eq (assign->value[REEL_F_DELIVERY].u, model->deliveries);
-    ck_assert_uint_eq (reel_message_has (assign, REEL_F_ATTEMPTS) ? assign->value[REEL_F_ATTEMPTS].u : 0, model->attempts);
+    ck_assert_uint_eq (reel_message_has (assign, REEL_F_ATTEMPTS) ? assign->value[REEL_F_ATTEMPTS].u : 0,
+                       model->attempts);
     ck_assert_int_eq (reel_message_has (assign, REEL_F_CHECKPOINT), model->checkpoint.len > 0);
     if (model->checkpoint.len > 0)
         ck_assert (reel_slice_equal (assign->value[REEL_F_CHECKPOINT].s, reel_buf_slice (&model->checkpoint)));
@@ -553,8 +563,8 @@ take_sends (struct broker *broker)
         enum reel_command request = (enum reel_command) (REEL_SUBMIT + (send->command - REEL_OK_SUBMIT));
         ck_assert_int_eq (spec->channel, send->socket == REEL_SOCKET_CLIENT ? REEL_CLIENT_REPLY : REEL_TO_WORKER);
         ck_assert_int_eq (send->has_document, spec->document == REEL_DOCUMENT_REQUIRED);
-        ck_assert_msg (reel_message_decode (spec->channel, request, frames, send->has_document ? 4 : 3, &message, &err) ==
-                           REEL_OK,
+        ck_assert_msg (reel_message_decode (spec->channel, request, frames, send->has_document ? 4 : 3, &message, &err)
+                           == REEL_OK,
                        "%s: %s", spec->name, err.message);
         ck_assert_int_eq (message.command, send->command);
         if (send->has_document)
@@ -580,8 +590,8 @@ event_bytes (const struct broker *broker, uint64_t seq)
 {
     struct reel_record_head head;
     struct reel_slice bytes = framed (broker, seq);
-    ck_assert (reel_record_head (
-        reel_slice (bytes.data + REEL_RECORD_FRAME_BYTES, bytes.len - REEL_RECORD_FRAME_BYTES), &head));
+    ck_assert (reel_record_head (reel_slice (bytes.data + REEL_RECORD_FRAME_BYTES, bytes.len - REEL_RECORD_FRAME_BYTES),
+                                 &head));
     return head.event;
 }
 
@@ -590,8 +600,7 @@ add_event (const struct broker *broker, uint64_t seq, const struct reel_read *re
            struct reel_journal_page *page)
 {
     struct reel_slice event = event_bytes (broker, seq);
-    page->more = page->count == read->limit ||
-                 (page->count > 0 && body->len + event.len > REEL_EVENTS_REPLY_BYTES_MAX);
+    page->more = page->count == read->limit || (page->count > 0 && body->len + event.len > REEL_EVENTS_REPLY_BYTES_MAX);
     if (page->more)
         return false;
     reel_buf_add_slice (body, event);
@@ -639,8 +648,8 @@ read_list (struct broker *broker, const struct reel_read *read, struct reel_buf 
 {
     for (size_t i = broker->model_count; i-- > 0 && page->count < read->limit;) {
         const struct broker_model *model = &broker->models[i];
-        if (model->accepted_seq >= read->after || !is_ended (model) ||
-            (read->status != NULL && strcmp (read->status, model->status) != 0))
+        if (model->accepted_seq >= read->after || !is_ended (model)
+            || (read->status != NULL && strcmp (read->status, model->status) != 0))
             continue;
         struct reel_value number;
         struct reel_slice at = REEL_SLICE_NONE;

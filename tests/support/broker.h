@@ -115,12 +115,15 @@ void broker_answer (struct broker *broker);
 /* Reported events, at 5 us. */
 #define EVENT(kind, more) "{'kind':'" kind "','at_us':5" more "}"
 #define STEP_EVENT(kind, step, more) EVENT (kind, ",'step_id':'" step "'" more)
-#define STARTED(step, attempt, idempotent) STEP_EVENT ("step.started", step, ",'attempt':" attempt ",'idempotent':" idempotent)
+#define STARTED(step, attempt, idempotent)                                                                             \
+    STEP_EVENT ("step.started", step, ",'attempt':" attempt ",'idempotent':" idempotent)
 #define SUCCEEDED(step) STEP_EVENT ("step.succeeded", step, ",'receipt':{'of':'" step "'}")
 #define FAILED(step) STEP_EVENT ("step.failed", step, ",'error':{'code':'x','message':'m','retryable':false}")
-#define SKIPPED(step) STEP_EVENT ("step.skipped", step, ",'error':{'code':'dependency_failed','message':'m','retryable':false}")
+#define SKIPPED(step)                                                                                                  \
+    STEP_EVENT ("step.skipped", step, ",'error':{'code':'dependency_failed','message':'m','retryable':false}")
 #define CHECKPOINT(step, value) STEP_EVENT ("step.checkpoint", step, ",'checkpoint':" value)
-#define RETRYING(step) STEP_EVENT ("step.retrying", step, ",'error':{'code':'x','message':'m','retryable':true},'delay_ms':7")
+#define RETRYING(step)                                                                                                 \
+    STEP_EVENT ("step.retrying", step, ",'error':{'code':'x','message':'m','retryable':true},'delay_ms':7")
 #define PROGRESS(step) STEP_EVENT ("step.progress", step, ",'fraction':0.5")
 #define YIELDED EVENT ("workflow.yielded", "")
 #define ENDED EVENT ("workflow.ended", "")

@@ -426,23 +426,24 @@ END_TEST
 START_TEST (timeout_of_the_step_ends_it)
 {
     bench.call.timeout_ms = 50;
+    setup.grace_ms = 60000;
     int64_t before_ms = call_now_ms ();
-    run ("echo slow >&2; exec sleep 60");
+    run ("exec sleep 60");
     ck_assert_int_ge (call_now_ms () - before_ms, 49);
-    ck_assert_int_lt (call_now_ms () - before_ms, 5000);
+    ck_assert_int_lt (call_now_ms () - before_ms, 30000);
     expect_failure ("timeout", true, true);
-    ck_assert_str_eq ((const char *) bench.detail.data, "{\"timeout_ms\":50,\"stderr\":\"slow\"}");
+    ck_assert_str_eq ((const char *) bench.detail.data, "{\"timeout_ms\":50,\"stderr\":\"\"}");
 }
 END_TEST
 
 START_TEST (command_that_ignores_term_is_killed_after_the_grace)
 {
-    bench.call.timeout_ms = 50;
+    bench.cancel_at = 1;
     setup.grace_ms = 100;
     int64_t before_ms = call_now_ms ();
-    run ("trap '' TERM; while :; do sleep 0.02; done");
-    ck_assert_int_ge (call_now_ms () - before_ms, 149);
-    expect_failure ("timeout", true, true);
+    run ("trap '' TERM; echo '{{\"progress\":0}}'; while :; do sleep 0.02; done");
+    ck_assert_int_ge (call_now_ms () - before_ms, 99);
+    expect_failure ("cancelled", false, true);
 }
 END_TEST
 
@@ -510,11 +511,12 @@ END_TEST
 START_TEST (background_of_a_command_that_succeeded_is_killed)
 {
     setup.keep = REEL_EXEC_KEEP_ALWAYS;
+    setup.grace_ms = 60000;
     int64_t before_ms = call_now_ms ();
     run ("sh -c 'echo $$ >pids; sleep 1000; :' >/dev/null 2>&1 & while [ ! -s pids ]; do sleep 0.01; done; echo "
          "'{{\"a\":1}}'");
     ck_assert_str_eq (call_bench_output (&bench), "{\"a\":1}");
-    ck_assert_int_lt (call_now_ms () - before_ms, 4000); /* nothing was held open: no grace */
+    ck_assert_int_lt (call_now_ms () - before_ms, 30000); /* nothing was held open: no grace */
     expect_gone (1);
 }
 END_TEST

@@ -64,8 +64,17 @@ frames (const char *protocol, const char *command, struct reel_slice header, siz
 
 START_TEST (echoes_a_request_id_of_every_scalar_type)
 {
-    static const char *const ids[] = {"7", "-7", "'x'", "null", "true", "false", "1.5", "{'$bin':'AAE='}",
-                                      "{'$uint':'18446744073709551615'}", "{'$f32':'3fc00000'}", "''"};
+    static const char *const ids[] = {"7",
+                                      "-7",
+                                      "'x'",
+                                      "null",
+                                      "true",
+                                      "false",
+                                      "1.5",
+                                      "{'$bin':'AAE='}",
+                                      "{'$uint':'18446744073709551615'}",
+                                      "{'$f32':'3fc00000'}",
+                                      "''"};
     char header[128], expected[256];
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         snprintf (header, sizeof header, "{'request_id':%s}", ids[i]);
@@ -191,8 +200,7 @@ START_TEST (says_which_header_field_is_malformed)
     broker_client (&broker, "c", malformed[_i].command, malformed[_i].header, submit ? ONE ("wf") : NULL);
     ck_assert_str_eq (broker_header (&broker, "/code"), "'malformed'");
     ck_assert_str_eq (broker_header (&broker, "/path"), malformed[_i].path);
-    ck_assert_str_eq (broker_header (&broker, "/request_id"),
-                      strcmp (malformed[_i].command, "PING") == 0 ? "" : "1");
+    ck_assert_str_eq (broker_header (&broker, "/request_id"), strcmp (malformed[_i].command, "PING") == 0 ? "" : "1");
     ck_assert_uint_eq (broker.record_count, 1);
 }
 END_TEST
@@ -319,7 +327,8 @@ static const struct {
     {"{'steps':[{'step_id':'a','modality':'Echo'}]}", "'bad_id'", "'/steps/0/modality'"},
     {"{'steps':[{'step_id':'a','modality':'m'},{'step_id':'a','modality':'m'}]}", "'duplicate_step'",
      "'/steps/1/step_id'"},
-    {"{'steps':[{'step_id':'a','modality':'m','depends_on':['b']}]}", "'missing_dependency'", "'/steps/0/depends_on/0'"},
+    {"{'steps':[{'step_id':'a','modality':'m','depends_on':['b']}]}", "'missing_dependency'",
+     "'/steps/0/depends_on/0'"},
     {"{'steps':[{'step_id':'a','modality':'m','depends_on':['a']}]}", "'self_dependency'", "'/steps/0/depends_on/0'"},
     {"{'steps':[{'step_id':'a','modality':'m','depends_on':['b']},{'step_id':'b','modality':'m'}]}",
      "'forward_reference'", "'/steps/0/depends_on/0'"},
@@ -354,9 +363,11 @@ submit_bytes (const char *protocol_header, struct reel_slice document, size_t co
 
 START_TEST (submit_of_a_malformed_document)
 {
-    static const struct reel_slice documents[] = {
-        {(const uint8_t *) "", 0}, {(const uint8_t *) "\xc1", 1}, {(const uint8_t *) "\x82\xa1x\x01", 4},
-        {(const uint8_t *) "\x80\x80", 2}, {(const uint8_t *) "\xdf\xff\xff\xff\xff", 5}};
+    static const struct reel_slice documents[] = {{(const uint8_t *) "", 0},
+                                                  {(const uint8_t *) "\xc1", 1},
+                                                  {(const uint8_t *) "\x82\xa1x\x01", 4},
+                                                  {(const uint8_t *) "\x80\x80", 2},
+                                                  {(const uint8_t *) "\xdf\xff\xff\xff\xff", 5}};
     for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++) {
         submit_bytes ("{'request_id':1}", documents[i], 4);
         ck_assert_str_eq (broker_header (&broker, "/code"), "'malformed'");
@@ -372,10 +383,14 @@ END_TEST
 static struct reel_buf
 document_of (size_t bytes)
 {
-    struct reel_buf small = broker_msgpack ("{'workflow_id':'wf','steps':[{'step_id':'a','modality':'echo'}],'x':null}"), out = {0};
+    struct reel_buf small = broker_msgpack (
+                        "{'workflow_id':'wf','steps':[{'step_id':'a','modality':'echo'}],'x':null}"),
+                    out = {0};
     size_t pad = bytes - (small.len - 1) - 5;
     reel_buf_add (&out, small.data, small.len - 1);
-    reel_buf_add (&out, (const uint8_t[]){0xc6, (uint8_t) (pad >> 24), (uint8_t) (pad >> 16), (uint8_t) (pad >> 8), (uint8_t) pad}, 5);
+    reel_buf_add (
+        &out,
+        (const uint8_t[]){0xc6, (uint8_t) (pad >> 24), (uint8_t) (pad >> 16), (uint8_t) (pad >> 8), (uint8_t) pad}, 5);
     uint8_t *at = reel_buf_reserve (&out, pad);
     memset (at, 0, pad);
     out.len += pad;
@@ -409,8 +424,8 @@ START_TEST (submit_of_provenance_at_the_limit_and_beyond)
         uint8_t *at = reel_buf_reserve (&header, pad);
         memset (at, 0, pad);
         header.len += pad;
-        const struct reel_slice list[] = {reel_slice_text ("REEL1"), reel_slice_text ("SUBMIT"), reel_buf_slice (&header),
-                                          reel_buf_slice (&document)};
+        const struct reel_slice list[] = {reel_slice_text ("REEL1"), reel_slice_text ("SUBMIT"),
+                                          reel_buf_slice (&header), reel_buf_slice (&document)};
         broker_frames (&broker, REEL_SOCKET_CLIENT, "c", false, list, 4);
         ck_assert_str_eq (broker_header (&broker, "/code"), over ? "'too_large'" : "");
         ck_assert_str_eq (broker_header (&broker, "/path"), over ? "'/provenance'" : "");
@@ -487,7 +502,8 @@ START_TEST (submit_keeps_the_header_beside_the_document)
 {
     broker_ready (&broker, "w", 1, "'echo'");
     broker_forget (&broker);
-    broker_client (&broker, "c", "SUBMIT", "{'priority':-3,'not_before_us':1000000,'provenance':{'who':'me'}}", ONE ("wf"));
+    broker_client (&broker, "c", "SUBMIT", "{'priority':-3,'not_before_us':1000000,'provenance':{'who':'me'}}",
+                   ONE ("wf"));
     broker_expect (&broker, "1 wf.1 workflow.accepted {'priority':-3,'not_before_us':1000000}", "c OK ...",
                    "2 wf.2 workflow.assigned ...",
                    "w ASSIGN {'lease':[1,1],'workflow_id':'wf','delivery':1,'provenance':{'who':'me'}} +");
@@ -508,11 +524,11 @@ START_TEST (priority_comes_before_age)
     broker_client (&broker, "c", "SUBMIT", "{'priority':5}", OTHER ("five"));
     broker_forget (&broker);
     broker_ready (&broker, "w", 5, "'echo','video'");
-    broker_expect (&broker, "w WELCOME ...", "6 most.2 ...", "7 five.2 ...", "8 first.2 ...", "9 second.2 ...",
-                   "10 least.2 ...", "w ASSIGN {'lease':[1,1],'workflow_id':'most',...",
-                   "w ASSIGN {'lease':[1,2],'workflow_id':'five',...", "w ASSIGN {'lease':[1,3],'workflow_id':'first',...",
-                   "w ASSIGN {'lease':[1,4],'workflow_id':'second',...",
-                   "w ASSIGN {'lease':[1,5],'workflow_id':'least',...");
+    broker_expect (
+        &broker, "w WELCOME ...", "6 most.2 ...", "7 five.2 ...", "8 first.2 ...", "9 second.2 ...", "10 least.2 ...",
+        "w ASSIGN {'lease':[1,1],'workflow_id':'most',...", "w ASSIGN {'lease':[1,2],'workflow_id':'five',...",
+        "w ASSIGN {'lease':[1,3],'workflow_id':'first',...", "w ASSIGN {'lease':[1,4],'workflow_id':'second',...",
+        "w ASSIGN {'lease':[1,5],'workflow_id':'least',...");
 }
 END_TEST
 
@@ -571,7 +587,9 @@ END_TEST
 
 START_TEST (get_says_what_it_waits_for)
 {
-    broker_submit (&broker, "{'workflow_id':'wf','steps':[{'step_id':'a','modality':'video'}],'created_at':'2026-01-02T03:04:05Z'}");
+    broker_submit (
+        &broker,
+        "{'workflow_id':'wf','steps':[{'step_id':'a','modality':'video'}],'created_at':'2026-01-02T03:04:05Z'}");
     broker_forget (&broker);
     broker_client (&broker, "c", "GET", "{'workflow_id':'wf'}", NULL);
     broker_expect (&broker,
@@ -602,14 +620,16 @@ END_TEST
 START_TEST (get_shows_what_happened_so_far)
 {
     broker_ready (&broker, "w", 1, "'echo'");
-    broker_submit (&broker, "{'workflow_id':'wf','x':[1],'steps':[{'step_id':'a','modality':'echo','status':'pending','y':2},"
-                            "{'step_id':'b','modality':'echo'}]}");
+    broker_submit (&broker,
+                   "{'workflow_id':'wf','x':[1],'steps':[{'step_id':'a','modality':'echo','status':'pending','y':2},"
+                   "{'step_id':'b','modality':'echo'}]}");
     broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "]");
     broker_client (&broker, "c", "GET", "{'workflow_id':'wf'}", NULL);
-    ck_assert_str_eq (broker_document (&broker),
-                      "{'workflow_id':'wf','x':[1],'steps':[{'step_id':'a','modality':'echo','status':'succeeded','y':2,"
-                      "'receipt':{'of':'a'},'error':null,'started_us':5,'finished_us':5},{'step_id':'b',"
-                      "'modality':'echo'}],'created_at':'1970-01-01T00:00:01.000000Z'}");
+    ck_assert_str_eq (
+        broker_document (&broker),
+        "{'workflow_id':'wf','x':[1],'steps':[{'step_id':'a','modality':'echo','status':'succeeded','y':2,"
+        "'receipt':{'of':'a'},'error':null,'started_us':5,'finished_us':5},{'step_id':'b',"
+        "'modality':'echo'}],'created_at':'1970-01-01T00:00:01.000000Z'}");
 }
 END_TEST
 
@@ -622,10 +642,11 @@ START_TEST (get_of_an_ended_one)
     broker_forget (&broker);
     for (int i = 0; i < 2; i++) {
         broker_client (&broker, "c", "GET", "{'workflow_id':'wf','request_id':1}", NULL);
-        ck_assert_str_eq (broker_document (&broker),
-                          "{'workflow_id':'wf','steps':[{'step_id':'a','modality':'echo','status':'succeeded','receipt':"
-                          "{'of':'a'},'error':null,'started_us':5,'finished_us':5}],'created_at':"
-                          "'1970-01-01T00:00:01.000000Z'}");
+        ck_assert_str_eq (
+            broker_document (&broker),
+            "{'workflow_id':'wf','steps':[{'step_id':'a','modality':'echo','status':'succeeded','receipt':"
+            "{'of':'a'},'error':null,'started_us':5,'finished_us':5}],'created_at':"
+            "'1970-01-01T00:00:01.000000Z'}");
         ck_assert_str_eq (broker_header (&broker, "/status"), "'succeeded'");
         ck_assert_str_eq (broker_header (&broker, "/delivery"), "1");
         ck_assert_str_eq (broker_header (&broker, "/last_seq"), "5");
@@ -709,7 +730,8 @@ START_TEST (receipt_waits_until_the_end)
                    "d OK {'workflow_id':'wf','status':'succeeded'} +",
                    "c OK {'request_id':1,'workflow_id':'wf','status':'succeeded'} +", "w ACK ...");
     for (size_t i = 0; i < 2; i++)
-        ck_assert (reel_slice_equal (reel_buf_slice (&broker.sent[i].document), reel_buf_slice (&broker_model (&broker, "wf")->receipt)));
+        ck_assert (reel_slice_equal (reel_buf_slice (&broker.sent[i].document),
+                                     reel_buf_slice (&broker_model (&broker, "wf")->receipt)));
     broker_pass_ms (&broker, 2000);
     broker_expect_nothing (&broker);
 }
@@ -743,12 +765,13 @@ rows (void)
     struct reel_slice array = REEL_SLICE_NONE, row, id = REEL_SLICE_NONE, status = REEL_SLICE_NONE;
     struct reel_value head;
     struct reel_buf out = {0};
-    ck_assert (reel_scan_find (reel_buf_slice (&broker.sent[broker.sent_count - 1].header), reel_slice_text ("workflows"), &array));
+    ck_assert (reel_scan_find (reel_buf_slice (&broker.sent[broker.sent_count - 1].header),
+                               reel_slice_text ("workflows"), &array));
     struct reel_cursor cursor = reel_scan_start (array);
     ck_assert (reel_scan_next (&cursor, &head));
     for (uint32_t i = 0; i < head.count; i++) {
-        ck_assert (reel_scan_skip (&cursor, &row) && reel_scan_find_str (row, "workflow_id", &id) &&
-                   reel_scan_find_str (row, "status", &status));
+        ck_assert (reel_scan_skip (&cursor, &row) && reel_scan_find_str (row, "workflow_id", &id)
+                   && reel_scan_find_str (row, "status", &status));
         reel_buf_printf (&out, "%s%.*s:%.*s", i > 0 ? " " : "", REEL_TEXT (id), REEL_TEXT (status));
     }
     snprintf (text, sizeof text, "%.*s", (int) out.len, (const char *) out.data);
@@ -828,7 +851,8 @@ START_TEST (list_pages_are_the_whole)
         do {
             snprintf (header, sizeof header, "{%s'limit':%d,'after':%s}", list_filters[_i], limit, after);
             const char *page = list (header);
-            len += (size_t) snprintf (paged + len, sizeof paged - len, "%s%s", len > 0 && page[0] != '\0' ? " " : "", page);
+            len += (size_t) snprintf (paged + len, sizeof paged - len, "%s%s", len > 0 && page[0] != '\0' ? " " : "",
+                                      page);
             snprintf (after, sizeof after, "%s", broker_header (&broker, "/next"));
             ck_assert_int_lt (pages++, 10);
         } while (after[0] != '\0');
@@ -841,7 +865,8 @@ START_TEST (list_clamps_the_limit)
 {
     six ();
     ck_assert_str_eq (list ("{'limit':0}"), "6:queued");
-    ck_assert_str_eq (list ("{'limit':9223372036854775807}"), "6:queued 5:failed 4:held 3:running 2:succeeded 1:queued");
+    ck_assert_str_eq (list ("{'limit':9223372036854775807}"),
+                      "6:queued 5:failed 4:held 3:running 2:succeeded 1:queued");
 }
 END_TEST
 
@@ -929,14 +954,15 @@ START_TEST (workers)
     broker_expect (&broker, "c OK {'workers':[]}");
     broker_ready (&broker, "v", 2, "'echo','x'");
     broker_worker (&broker, "w", "READY",
-                   "{'name':'W','slots':1,'modalities':['y'],'dispatch':{'y':{'adapter':'exec','class':'resumable'}}}", NULL);
+                   "{'name':'W','slots':1,'modalities':['y'],'dispatch':{'y':{'adapter':'exec','class':'resumable'}}}",
+                   NULL);
     broker_submit (&broker, ONE ("wf"));
     broker_forget (&broker);
     broker_client (&broker, "c", "WORKERS", "{'request_id':1}", NULL);
-    broker_expect (&broker,
-                   "c OK {'request_id':1,'workers':[{'name':'v','slots':2,'leases':1,'heard_us':1000000,'modalities':"
-                   "['echo','x']},{'name':'W','slots':1,'leases':0,'heard_us':1000000,'dispatch':{'y':{'adapter':'exec',"
-                   "'class':'resumable'}}}]}");
+    broker_expect (
+        &broker, "c OK {'request_id':1,'workers':[{'name':'v','slots':2,'leases':1,'heard_us':1000000,'modalities':"
+                 "['echo','x']},{'name':'W','slots':1,'leases':0,'heard_us':1000000,'dispatch':{'y':{'adapter':'exec',"
+                 "'class':'resumable'}}}]}");
 }
 END_TEST
 
@@ -947,9 +973,10 @@ START_TEST (stats)
     broker_client (&broker, "c", "GET", "{'workflow_id':'none'}", NULL);
     broker_client (&broker, "c", "NONE", "{}", NULL);
     broker_client (&broker, "c", "STATS", "{'request_id':1}", NULL);
-    ck_assert_str_eq (broker_header (&broker, "/counters"),
-                      "{'submitted':6,'duplicates':1,'refused':2,'assigned':4,'reports':4,'requeued':0,'held':1,'fenced':1,"
-                      "'succeeded':1,'failed':1,'malformed':1,'events':18,'commits':0,'dropped':0}");
+    ck_assert_str_eq (
+        broker_header (&broker, "/counters"),
+        "{'submitted':6,'duplicates':1,'refused':2,'assigned':4,'reports':4,'requeued':0,'held':1,'fenced':1,"
+        "'succeeded':1,'failed':1,'malformed':1,'events':18,'commits':0,'dropped':0}");
     ck_assert_str_eq (broker_header (&broker, "/gauges/queued"), "2");
     ck_assert_str_eq (broker_header (&broker, "/gauges/running"), "1");
     ck_assert_str_eq (broker_header (&broker, "/gauges/held"), "1");
@@ -1012,7 +1039,8 @@ main (void)
     tcase_add_test (tests, submit_of_another_document_under_the_same_id);
     tcase_add_test (tests, submit_means_the_bytes);
     tcase_add_test (tests, two_submits_of_one_id_while_the_journal_is_read);
-    tcase_add_loop_test (tests, submit_of_an_invalid_workflow_says_why_and_where, 0, sizeof invalid / sizeof invalid[0]);
+    tcase_add_loop_test (tests, submit_of_an_invalid_workflow_says_why_and_where, 0,
+                         sizeof invalid / sizeof invalid[0]);
     tcase_add_test (tests, submit_of_a_malformed_document);
     tcase_add_test (tests, submit_of_a_document_at_the_limit_and_beyond);
     tcase_add_test (tests, submit_of_provenance_at_the_limit_and_beyond);

@@ -133,20 +133,23 @@ lose (void)
 
 START_TEST (finished_steps_are_kept_byte_for_byte)
 {
-    running ("[" STEP_EVENT ("step.started", "a", ",'attempt':1,'idempotent':true")
-             "," STEP_EVENT ("step.succeeded", "a", ",'receipt':{'$$bin':{'$bin':'AAE='},'f':{'$f32':'3fc00000'},'z':[1,{'$uint':'18446744073709551615'}]}")
-             "," STEP_EVENT ("step.started", "b", ",'attempt':1,'idempotent':true") "]");
+    running ("[" STEP_EVENT ("step.started", "a", ",'attempt':1,'idempotent':true") "," STEP_EVENT (
+        "step.succeeded", "a",
+        ",'receipt':{'$$bin':{'$bin':'AAE='},'f':{'$f32':'3fc00000'},'z':[1,{'$uint':'18446744073709551615'}]}") "," STEP_EVENT ("step.started",
+                                                                                                                                 "b",
+                                                                                                                                 ",'attempt':1,'idempotent':true") "]");
     lose ();
     broker_expect (&broker, "6 wf.6 workflow.requeued {'reason':'worker_lost'}");
     broker_ready (&broker, "v", 1, "'echo'");
     broker_expect (&broker, "v WELCOME ...", "7 wf.7 workflow.assigned {'worker':'v','delivery':2,'lease':[1,2]}",
                    "v ASSIGN {'lease':[1,2],'workflow_id':'wf','delivery':2,'attempts':1} +");
     /* The bench has compared the bytes. */
-    ck_assert_str_eq (broker_document (&broker),
-                      "{'workflow_id':'wf','steps':[{'step_id':'a','modality':'echo','status':'succeeded','receipt':"
-                      "{'$$bin':{'$bin':'AAE='},'f':{'$f32':'3fc00000'},'z':[1,{'$uint':'18446744073709551615'}]},"
-                      "'error':null,'started_us':5,'finished_us':5},{'step_id':'b','modality':'echo','status':'pending',"
-                      "'receipt':null,'error':null,'started_us':5,'finished_us':null},{'step_id':'c','modality':'echo'}]}");
+    ck_assert_str_eq (
+        broker_document (&broker),
+        "{'workflow_id':'wf','steps':[{'step_id':'a','modality':'echo','status':'succeeded','receipt':"
+        "{'$$bin':{'$bin':'AAE='},'f':{'$f32':'3fc00000'},'z':[1,{'$uint':'18446744073709551615'}]},"
+        "'error':null,'started_us':5,'finished_us':5},{'step_id':'b','modality':'echo','status':'pending',"
+        "'receipt':null,'error':null,'started_us':5,'finished_us':null},{'step_id':'c','modality':'echo'}]}");
     broker_report (&broker, "v", 2, 1, "[" STARTED ("a", "1", "true") "]");
     ck_assert_int_eq (broker.sent[0].command, REEL_FENCED);
 }
@@ -162,7 +165,9 @@ START_TEST (attempts_are_carried_on)
     lose ();
     broker_ready (&broker, "w", 1, "'echo'");
     ck_assert_str_eq (broker_header (&broker, "/attempts"), "3");
-    broker_report (&broker, "w", 3, 1, "[" STARTED ("a", "4", "true") "," SUCCEEDED ("a") "," STARTED ("b", "1", "true") "," SUCCEEDED ("b") "]");
+    broker_report (
+        &broker, "w", 3, 1,
+        "[" STARTED ("a", "4", "true") "," SUCCEEDED ("a") "," STARTED ("b", "1", "true") "," SUCCEEDED ("b") "]");
     lose ();
     broker_ready (&broker, "w", 1, "'echo'");
     ck_assert_str_eq (broker_header (&broker, "/attempts"), "");
@@ -230,8 +235,8 @@ START_TEST (last_step_that_fails_when_in_doubt_ends_the_workflow)
     broker_report (&broker, "w", 1, 1, "[" IN_DOUBT ("a", "1", "fail") "]");
     broker_forget (&broker);
     lose ();
-    broker_expect (&broker, "4 wf.4 step.in_doubt ...", "5 wf.5 step.failed ...", "6 wf.6 workflow.failed", "receipt wf",
-                   "c OK {'workflow_id':'wf','status':'failed'} +");
+    broker_expect (&broker, "4 wf.4 step.in_doubt ...", "5 wf.5 step.failed ...", "6 wf.6 workflow.failed",
+                   "receipt wf", "c OK {'workflow_id':'wf','status':'failed'} +");
 }
 END_TEST
 
@@ -299,7 +304,8 @@ END_TEST
 START_TEST (checkpoint_is_over_with_its_attempt)
 {
     /* The job that it names has failed; the next attempt's may be under way. */
-    running ("[" STARTED ("a", "1", "false") "," CHECKPOINT ("a", "{'job':1}") "," RETRYING ("a") "," STARTED ("a", "2", "false") "]");
+    running ("[" STARTED ("a", "1", "false") "," CHECKPOINT ("a", "{'job':1}") "," RETRYING ("a") "," STARTED (
+        "a", "2", "false") "]");
     lose ();
     ck_assert_str_eq (status (), "held");
 }
@@ -400,7 +406,8 @@ START_TEST (holder_that_yields_after_its_lease_expired)
     broker_forget (&broker);
     broker_ready (&broker, "w", 0, "'echo'");
     broker_report (&broker, "w", 1, 3, "[" YIELDED "]");
-    broker_expect (&broker, "w WELCOME ...", "6 wf.6 workflow.assigned {...", "7 wf.7 workflow.yielded", "w ACK {'lease':[1,1],'report_index':3}");
+    broker_expect (&broker, "w WELCOME ...", "6 wf.6 workflow.assigned {...", "7 wf.7 workflow.yielded",
+                   "w ACK {'lease':[1,1],'report_index':3}");
     ck_assert_str_eq (status (), "queued");
 }
 END_TEST
@@ -409,7 +416,8 @@ START_TEST (holder_that_contradicts_itself_cannot_come_back)
 {
     running ("[" STARTED ("a", "1", "false") "]");
     broker_report (&broker, "w", 1, 2, "[" SUCCEEDED ("b") "]");
-    broker_expect (&broker, "4 wf.4 step.in_doubt ...", "5 wf.5 workflow.held {'step_id':'a','reason':'contradiction'}", "w FENCED ...");
+    broker_expect (&broker, "4 wf.4 step.in_doubt ...", "5 wf.5 workflow.held {'step_id':'a','reason':'contradiction'}",
+                   "w FENCED ...");
     broker_worker (&broker, "w", "HEARTBEAT", HEARTBEAT ("[1,1]"), NULL);
     broker_expect (&broker, "w FENCED {'lease':[1,1]}", "w HEARTBEAT {'sent_us':1}");
     ck_assert_str_eq (status (), "held");
@@ -433,9 +441,16 @@ END_TEST
 
 START_TEST (restart_in_every_phase)
 {
-    static const char *const reports[] = {STARTED ("a", "1", "true"), CHECKPOINT ("a", "1"), RETRYING ("a"), STARTED ("a", "2", "true"),
-                                          SUCCEEDED ("a"), STARTED ("b", "1", "false"), FAILED ("b"), STARTED ("c", "1", "true"),
-                                          SUCCEEDED ("c"), ENDED};
+    static const char *const reports[] = {STARTED ("a", "1", "true"),
+                                          CHECKPOINT ("a", "1"),
+                                          RETRYING ("a"),
+                                          STARTED ("a", "2", "true"),
+                                          SUCCEEDED ("a"),
+                                          STARTED ("b", "1", "false"),
+                                          FAILED ("b"),
+                                          STARTED ("c", "1", "true"),
+                                          SUCCEEDED ("c"),
+                                          ENDED};
     char events[512];
     broker_restart (&broker);
     broker_submit (&broker, THREE);
@@ -444,7 +459,8 @@ START_TEST (restart_in_every_phase)
     ck_assert_str_eq (broker_header (&broker, "/lease"), "[3,1]");
     for (size_t i = 0; i < sizeof reports / sizeof reports[0]; i++) {
         broker_restart (&broker);
-        broker_worker (&broker, "w", "READY", "{'name':'w','slots':1,'modalities':['echo'],'resume':[[[3,1],0]]}", NULL);
+        broker_worker (&broker, "w", "READY", "{'name':'w','slots':1,'modalities':['echo'],'resume':[[[3,1],0]]}",
+                       NULL);
         ck_assert_uint_eq (strtoull (broker_header (&broker, "/report_index"), NULL, 10), i);
         snprintf (events, sizeof events, "[%s]", reports[i]);
         char header[64];
@@ -456,7 +472,8 @@ START_TEST (restart_in_every_phase)
     ck_assert_str_eq (status (), "failed");
     ck_assert_uint_eq (deliveries (), 1);
     broker_client (&broker, "c", "RECEIPT", "{'workflow_id':'wf'}", NULL);
-    ck_assert (reel_slice_equal (reel_buf_slice (&broker.sent[0].document), reel_buf_slice (&broker_model (&broker, "wf")->receipt)));
+    ck_assert (reel_slice_equal (reel_buf_slice (&broker.sent[0].document),
+                                 reel_buf_slice (&broker_model (&broker, "wf")->receipt)));
 }
 END_TEST
 
@@ -482,7 +499,8 @@ START_TEST (restart_keeps_the_order_of_the_queue)
     broker_restart (&broker);
     broker_forget (&broker);
     broker_ready (&broker, "w", 3, "'echo'");
-    broker_expect (&broker, "w WELCOME ...", "4 2.2 ...", "5 1.2 ...", "6 3.2 ...", "w ASSIGN ...", "w ASSIGN ...", "w ASSIGN ...");
+    broker_expect (&broker, "w WELCOME ...", "4 2.2 ...", "5 1.2 ...", "6 3.2 ...", "w ASSIGN ...", "w ASSIGN ...",
+                   "w ASSIGN ...");
 }
 END_TEST
 
@@ -527,7 +545,8 @@ START_TEST (too_many_lost_workers_fail_the_step_that_ran)
     char events[256];
     broker_submit (&broker, THREE);
     for (int i = 1; i <= 5; i++) {
-        snprintf (events, sizeof events, "[" STEP_EVENT ("step.started", "a", ",'attempt':%d,'idempotent':true") "]", i);
+        snprintf (events, sizeof events, "[" STEP_EVENT ("step.started", "a", ",'attempt':%d,'idempotent':true") "]",
+                  i);
         deliver_and_lose (events, 1);
     }
     broker_expect (&broker, "16 wf.16 step.failed {'step_id':'a','error':{'code':'too_many_deliveries',...",
@@ -568,7 +587,8 @@ START_TEST (who_comes_back_was_not_lost)
     for (int i = 0; i < 20; i++) {
         broker_pass_ms (&broker, 10000);
         ck_assert_str_eq (status (), "queued");
-        broker_worker (&broker, "w", "READY", "{'name':'w','slots':1,'modalities':['echo'],'resume':[[[1,1],9]]}", NULL);
+        broker_worker (&broker, "w", "READY", "{'name':'w','slots':1,'modalities':['echo'],'resume':[[[1,1],9]]}",
+                       NULL);
         ck_assert_str_eq (status (), "running");
     }
     ck_assert_uint_eq (deliveries (), 1);

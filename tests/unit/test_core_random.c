@@ -58,7 +58,7 @@ static struct reel_random source;
 static struct worker workers[WORKERS];
 static unsigned workflow_count;
 static uint8_t calls[WORKFLOWS_MAX][STEPS_MAX]; /* fresh calls of a step that may not run twice */
-static uint64_t loss; /* of 100 messages */
+static uint64_t loss;                           /* of 100 messages */
 
 static uint64_t
 below (uint64_t bound)
@@ -117,7 +117,8 @@ take_job (struct worker *worker, const struct reel_message *assign)
     *job = (struct job){.taken = true, .lease = assign->value[REEL_F_LEASE].lease};
     job->number = (unsigned) strtoul ((const char *) assign->value[REEL_F_WORKFLOW_ID].s.data + 2, NULL, 10);
     reel_buf_add_slice (&job->document, assign->document);
-    ck_assert_int_eq (reel_workflow_parse (&job->parsed, reel_buf_slice (&job->document), REEL_WORKFLOW_GROWN, NULL), REEL_OK);
+    ck_assert_int_eq (reel_workflow_parse (&job->parsed, reel_buf_slice (&job->document), REEL_WORKFLOW_GROWN, NULL),
+                      REEL_OK);
     job->outcomes = calloc (job->parsed.step_count, sizeof *job->outcomes);
     for (uint32_t i = 0; i < job->parsed.step_count; i++)
         job->outcomes[i] = reel_outcome_of (&job->parsed.steps[i]);
@@ -134,17 +135,18 @@ hear (void)
         const struct broker_sent *sent = &broker.sent[i];
         unsigned number, connection;
         struct reel_message message;
-        if (sent->socket != REEL_SOCKET_WORKER || chance (loss) ||
-            sscanf (sent->peer, "w%u.%u", &number, &connection) != 2 || workers[number].connection != connection)
+        if (sent->socket != REEL_SOCKET_WORKER || chance (loss)
+            || sscanf (sent->peer, "w%u.%u", &number, &connection) != 2 || workers[number].connection != connection)
             continue;
         struct worker *worker = &workers[number];
         const struct reel_slice frames[] = {reel_slice_text ("REEL1"),
                                             reel_slice_text (reel_message_spec (sent->command)->name),
                                             reel_buf_slice (&sent->header), reel_buf_slice (&sent->document)};
-        ck_assert_int_eq (reel_message_decode (REEL_TO_WORKER, REEL_COMMAND_COUNT, frames, sent->document.len > 0 ? 4 : 3,
-                                               &message, NULL),
+        ck_assert_int_eq (reel_message_decode (REEL_TO_WORKER, REEL_COMMAND_COUNT, frames,
+                                               sent->document.len > 0 ? 4 : 3, &message, NULL),
                           REEL_OK);
-        struct job *job = reel_message_has (&message, REEL_F_LEASE) ? job_of (worker, message.value[REEL_F_LEASE].lease) : NULL;
+        struct job *job = reel_message_has (&message, REEL_F_LEASE) ? job_of (worker, message.value[REEL_F_LEASE].lease)
+                                                                    : NULL;
         if (message.command == REEL_WHO)
             worker->stale = true;
         else if (message.command == REEL_ASSIGN)
@@ -178,13 +180,16 @@ ready (struct worker *worker)
     for (unsigned m = 0; m < MODALITIES; m++)
         if ((worker->modalities & 1u << m) != 0) {
             const char *comma = served_len > 0 ? "," : "";
-            served_len += (size_t) snprintf (served + served_len, sizeof served - served_len, "%s'%s'", comma, modalities[m]);
+            served_len += (size_t) snprintf (served + served_len, sizeof served - served_len, "%s'%s'", comma,
+                                             modalities[m]);
             dispatch_len += (size_t) snprintf (dispatch + dispatch_len, sizeof dispatch - dispatch_len,
-                                               "%s'%s':{'class':'%s'}", comma, modalities[m], m == RESUMABLE ? "resumable" : "neither");
+                                               "%s'%s':{'class':'%s'}", comma, modalities[m],
+                                               m == RESUMABLE ? "resumable" : "neither");
         }
-    len += (size_t) snprintf (header, sizeof header,
-                              "{'name':'%s','instance':'%08u%08td','slots':%d,'modalities':[%s],'dispatch':{%s},'resume':[",
-                              name_of (worker), worker->instance, worker - workers, worker->slots, served, dispatch);
+    len += (size_t) snprintf (
+        header, sizeof header,
+        "{'name':'%s','instance':'%08u%08td','slots':%d,'modalities':[%s],'dispatch':{%s},'resume':[", name_of (worker),
+        worker->instance, worker - workers, worker->slots, served, dispatch);
     for (size_t i = 0, n = 0; i < JOBS_MAX; i++)
         if (worker->jobs[i].taken)
             len += (size_t) snprintf (header + len, sizeof header - len, "%s[[%llu,%llu],%u]", n++ > 0 ? "," : "",
@@ -238,7 +243,8 @@ finish_step (struct job *job, uint32_t step, bool succeeded)
 {
     const char *id = (const char *) job->parsed.steps[step].step_id.data;
     if (succeeded)
-        add_event (job, STEP_EVENT ("step.succeeded", "%.2s", ",'receipt':{'by':%u,'x':%u}"), id, job->number, (unsigned) below (1000));
+        add_event (job, STEP_EVENT ("step.succeeded", "%.2s", ",'receipt':{'by':%u,'x':%u}"), id, job->number,
+                   (unsigned) below (1000));
     else
         add_event (job, STEP_EVENT ("step.failed", "%.2s", ",'error':'no'"), id);
     job->outcomes[step].status = succeeded ? REEL_STEP_SUCCEEDED : REEL_STEP_FAILED;
@@ -262,7 +268,8 @@ run_on (struct job *job, uint32_t step, int modality)
         return;
     }
     if (modality == RESUMABLE && !job->checkpoint && chance (80)) {
-        add_event (job, STEP_EVENT ("step.checkpoint", "%.2s", ",'checkpoint':{'job':%u}"), id, (unsigned) below (1000));
+        add_event (job, STEP_EVENT ("step.checkpoint", "%.2s", ",'checkpoint':{'job':%u}"), id,
+                   (unsigned) below (1000));
         job->checkpoint = true;
     } else if (twice && job->attempts < 3 && chance (15)) {
         add_event (job, STEP_EVENT ("step.retrying", "%.2s", ",'error':{'code':'x'},'delay_ms':1"), id);
@@ -297,8 +304,8 @@ work_on (const struct worker *worker, struct job *job)
         add_event (job, YIELDED);
         job->over = true;
     } else {
-        add_event (job, STEP_EVENT ("step.started", "%.2s", ",'attempt':%u,'idempotent':%s,'in_doubt':'%s'"), id, ++job->attempts,
-                   modality == ECHO ? "true" : "false", policy_of (job->number));
+        add_event (job, STEP_EVENT ("step.started", "%.2s", ",'attempt':%u,'idempotent':%s,'in_doubt':'%s'"), id,
+                   ++job->attempts, modality == ECHO ? "true" : "false", policy_of (job->number));
         job->started = true;
         job->started_index = job->count;
     }
@@ -377,8 +384,8 @@ worker_turn (struct worker *worker)
         report_from (worker, job, 1 + (unsigned) below (job->acked + 1), NULL);
     } else if (dice < 190 && job->started && job->acked >= job->started_index) {
         char header[128];
-        snprintf (header, sizeof header, "{'lease':[%llu,%llu],'report_index':null}", (unsigned long long) job->lease.epoch,
-                  (unsigned long long) job->lease.counter);
+        snprintf (header, sizeof header, "{'lease':[%llu,%llu],'report_index':null}",
+                  (unsigned long long) job->lease.epoch, (unsigned long long) job->lease.counter);
         say (worker, "REPORT", header, "[" PROGRESS ("s0") "]");
     } else if (dice < 600) {
         work_on (worker, job);
@@ -399,13 +406,14 @@ document_of (unsigned number)
     unsigned steps = 1 + (unsigned) reel_random_below (&random, STEPS_MAX);
     size_t len = (size_t) snprintf (text, sizeof text, "{'workflow_id':'wf%u','steps':[", number);
     for (unsigned i = 0; i < steps; i++) {
-        len += (size_t) snprintf (text + len, sizeof text - len, "%s{'step_id':'s%u','modality':'%s'", i > 0 ? "," : "", i,
-                                  modalities[reel_random_below (&random, MODALITIES)]);
+        len += (size_t) snprintf (text + len, sizeof text - len, "%s{'step_id':'s%u','modality':'%s'", i > 0 ? "," : "",
+                                  i, modalities[reel_random_below (&random, MODALITIES)]);
         if (i > 0 && reel_random_below (&random, 2) == 0)
             len += (size_t) snprintf (text + len, sizeof text - len, ",'depends_on':['s%u']",
                                       (unsigned) reel_random_below (&random, i));
         if (reel_random_below (&random, 10) == 0 && i == 0)
-            len += (size_t) snprintf (text + len, sizeof text - len, ",'status':'succeeded','receipt':{'r':%u}", number);
+            len += (size_t) snprintf (text + len, sizeof text - len, ",'status':'succeeded','receipt':{'r':%u}",
+                                      number);
         len += (size_t) snprintf (text + len, sizeof text - len, "}");
     }
     snprintf (text + len, sizeof text - len, "]}");
@@ -437,8 +445,8 @@ client_turn (void)
         submit (number < workflow_count ? number : 0);
         return;
     }
-    snprintf (header, sizeof header, "{'workflow_id':'wf%u','wait_ms':%u,'after':%u,'limit':%u}", number, (unsigned) below (20000),
-              (unsigned) below (broker.event_count + 2), (unsigned) below (50));
+    snprintf (header, sizeof header, "{'workflow_id':'wf%u','wait_ms':%u,'after':%u,'limit':%u}", number,
+              (unsigned) below (20000), (unsigned) below (broker.event_count + 2), (unsigned) below (50));
     const char *command = commands[below (8)];
     broker_client (&broker, "c", command, header, NULL);
     const struct broker_model *model;
@@ -459,8 +467,8 @@ kill_broker (void)
     /* What it was just about to commit is gone, and nobody has heard of it. */
     if (chance (50)) {
         struct reel_buf header = broker_msgpack ("{}"), document = broker_msgpack (document_of (workflow_count));
-        const struct reel_slice frames[] = {reel_slice_text ("REEL1"), reel_slice_text ("SUBMIT"), reel_buf_slice (&header),
-                                            reel_buf_slice (&document)};
+        const struct reel_slice frames[] = {reel_slice_text ("REEL1"), reel_slice_text ("SUBMIT"),
+                                            reel_buf_slice (&header), reel_buf_slice (&document)};
         struct reel_core_frames message = {REEL_SOCKET_CLIENT, reel_slice_text ("c"), false, frames, 4};
         struct reel_core_time now = {broker.wall_us, broker.monotonic_us};
         int64_t wake_us;

@@ -15,7 +15,9 @@
 #define AFTER(id, modality, other) "{'step_id':'" id "','modality':'" modality "','depends_on':['" other "']}"
 #define WORKFLOW(id, steps) "{'workflow_id':'" id "','steps':[" steps "]}"
 #define ONE(id) WORKFLOW (id, STEP ("a", "echo"))
-#define WELCOME(peer) peer " WELCOME {'heartbeat_ms':2000,'lease_ms':10000,'epoch':1,'limits':{'receipt_bytes':262144,'report_bytes':4194304,'depth':21}}"
+#define WELCOME(peer)                                                                                                  \
+    peer                                                                                                               \
+        " WELCOME {'heartbeat_ms':2000,'lease_ms':10000,'epoch':1,'limits':{'receipt_bytes':262144,'report_bytes':4194304,'depth':21}}"
 #define INSTANCE "'instance':{'$bin':'AAECAwQFBgcICQoLDA0ODw=='}"
 
 static struct broker broker;
@@ -77,7 +79,8 @@ static const struct {
     {"{'name':'w','slots':1,'modalities':[[]]}", "'/modalities/0'"},
     {"{'name':'w','slots':1,'modalities':[],'instance':{'$bin':'AAE='}}", "'/instance'"},
     {"{'name':'w','slots':1,'modalities':[],'dispatch':[]}", "'/dispatch'"},
-    {"{'name':'w','slots':1,'modalities':[],'dispatch':{'x':[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]}}", "'/dispatch'"},
+    {"{'name':'w','slots':1,'modalities':[],'dispatch':{'x':[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]}}",
+     "'/dispatch'"},
     {"{'name':'w','slots':1,'modalities':[],'resume':7}", "'/resume'"},
     {"{'name':'w','slots':1,'modalities':[],'resume':[[[1,1],0],[1,1]]}", "'/resume/1'"},
     {"{'name':'w','slots':1,'modalities':[],'resume':[[[1],0]]}", "'/resume/0'"},
@@ -115,7 +118,8 @@ START_TEST (ready_with_a_dispatch_at_the_limit_and_beyond)
         uint8_t *at = reel_buf_reserve (&header, pad);
         memset (at, 0, pad);
         header.len += pad;
-        const struct reel_slice list[] = {reel_slice_text ("REEL1"), reel_slice_text ("READY"), reel_buf_slice (&header)};
+        const struct reel_slice list[] = {reel_slice_text ("REEL1"), reel_slice_text ("READY"),
+                                          reel_buf_slice (&header)};
         broker_frames (&broker, REEL_SOCKET_WORKER, "w", false, list, 3);
         ck_assert_str_eq (broker_header (&broker, "/code"), over ? "'malformed'" : "");
         ck_assert_str_eq (broker_header (&broker, "/path"), over ? "'/dispatch'" : "");
@@ -186,7 +190,8 @@ START_TEST (ready_of_a_known_instance_moves_it)
     broker_worker (&broker, "w1", "HEARTBEAT", "{'leases':[[1,1]],'sent_us':1}", NULL);
     broker_expect (&broker, "w1 WHO {}");
     broker_report (&broker, "w2", 1, 1, "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," ENDED "]");
-    broker_expect (&broker, "4 wf.3 ...", "5 wf.4 ...", "6 wf.5 ...", "receipt wf", "w2 ACK ...", "7 next.2 ...", "w2 ASSIGN ...");
+    broker_expect (&broker, "4 wf.3 ...", "5 wf.4 ...", "6 wf.5 ...", "receipt wf", "w2 ACK ...", "7 next.2 ...",
+                   "w2 ASSIGN ...");
 }
 END_TEST
 
@@ -206,7 +211,8 @@ START_TEST (resume_is_acknowledged_or_fenced)
     broker_restart (&broker);
     broker_forget (&broker);
     broker_worker (&broker, "w2", "READY",
-                   "{'name':'w','slots':2,'modalities':['echo'],'resume':[[[1,1],5],[[1,2],0],[[2,1],0],[[0,0],1]]}", NULL);
+                   "{'name':'w','slots':2,'modalities':['echo'],'resume':[[[1,1],5],[[1,2],0],[[2,1],0],[[0,0],1]]}",
+                   NULL);
     broker_expect (&broker, "w2 WELCOME {'heartbeat_ms':2000,'lease_ms':10000,'epoch':2,...",
                    "w2 ACK {'lease':[1,1],'report_index':2}", "w2 FENCED {'lease':[1,2]}", "w2 FENCED {'lease':[2,1]}",
                    "w2 FENCED {'lease':[0,0]}");
@@ -254,14 +260,17 @@ START_TEST (hand_out_by_the_modality_of_the_first_step_to_be_dispatched)
     broker_forget (&broker);
     broker_ready (&broker, "v", 1, "'video'");
     broker_expect (&broker, WELCOME ("v"), "2 video.2 workflow.assigned ...", "v ASSIGN ...");
-    broker_report (&broker, "v", 1, 1, "[" SKIPPED ("c") "," SKIPPED ("d") "," STARTED ("e", "1", "true") "," SUCCEEDED ("e") "," ENDED "]");
+    broker_report (&broker, "v", 1, 1,
+                   "[" SKIPPED ("c") "," SKIPPED ("d") "," STARTED ("e", "1", "true") "," SUCCEEDED ("e") "," ENDED
+                                                                                                          "]");
     ck_assert_str_eq (status ("video"), "failed");
 }
 END_TEST
 
 START_TEST (hand_out_of_nothing_left_goes_to_anybody)
 {
-    broker_submit (&broker, WORKFLOW ("done", "{'step_id':'a','modality':'echo','status':'succeeded','receipt':{'r':1}}"));
+    broker_submit (&broker,
+                   WORKFLOW ("done", "{'step_id':'a','modality':'echo','status':'succeeded','receipt':{'r':1}}"));
     broker_submit (&broker, WORKFLOW ("skip", "{'step_id':'a','modality':'x','status':'failed','error':{}},"
                                               "{'step_id':'b','modality':'x','depends_on':['a']}"));
     broker_client (&broker, "c", "GET", "{'workflow_id':'done'}", NULL);
@@ -372,17 +381,20 @@ END_TEST
 START_TEST (report_of_every_kind)
 {
     assigned ();
-    broker_report (&broker, "w", 1, 1,
-                   "[" STEP_EVENT ("step.started", "a", ",'attempt':1,'idempotent':false,'in_doubt':'retry','more':[1]") "]");
+    broker_report (
+        &broker, "w", 1, 1,
+        "[" STEP_EVENT ("step.started", "a", ",'attempt':1,'idempotent':false,'in_doubt':'retry','more':[1]") "]");
     broker_expect (&broker,
                    "3 wf.3 step.started {'step_id':'a','attempt':1,'idempotent':false,'in_doubt':'retry','more':[1]}",
                    "w ACK {'lease':[1,1],'report_index':1}");
-    broker_report (&broker, "w", 1, 2, "[" CHECKPOINT ("a", "{'job':7}") "," RETRYING ("a") "," STARTED ("a", "2", "false") "]");
-    broker_expect (&broker, "4 wf.4 step.checkpoint {'step_id':'a','checkpoint':{'job':7}}",
-                   "5 wf.5 step.retrying {'step_id':'a','error':{'code':'x','message':'m','retryable':true},'delay_ms':7}",
-                   "6 wf.6 step.started {'step_id':'a','attempt':2,'idempotent':false}",
-                   "w ACK {'lease':[1,1],'report_index':4}");
-    broker_report (&broker, "w", 1, 5, "[" FAILED ("a") "," SKIPPED ("b") "," STARTED ("c", "1", "true") "," SUCCEEDED ("c") "]");
+    broker_report (&broker, "w", 1, 2,
+                   "[" CHECKPOINT ("a", "{'job':7}") "," RETRYING ("a") "," STARTED ("a", "2", "false") "]");
+    broker_expect (
+        &broker, "4 wf.4 step.checkpoint {'step_id':'a','checkpoint':{'job':7}}",
+        "5 wf.5 step.retrying {'step_id':'a','error':{'code':'x','message':'m','retryable':true},'delay_ms':7}",
+        "6 wf.6 step.started {'step_id':'a','attempt':2,'idempotent':false}", "w ACK {'lease':[1,1],'report_index':4}");
+    broker_report (&broker, "w", 1, 5,
+                   "[" FAILED ("a") "," SKIPPED ("b") "," STARTED ("c", "1", "true") "," SUCCEEDED ("c") "]");
     broker_expect (&broker, "7 wf.7 step.failed ...", "8 wf.8 step.skipped ...", "9 wf.9 step.started ...",
                    "10 wf.10 step.succeeded {'step_id':'c','receipt':{'of':'c'}}",
                    "w ACK {'lease':[1,1],'report_index':8}");
@@ -397,11 +409,12 @@ END_TEST
 START_TEST (report_of_an_end_with_an_error)
 {
     assigned ();
-    broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") ","
-                   EVENT ("workflow.ended", ",'error':{'code':'hook_failed','message':'m','retryable':false}") "]");
+    broker_report (&broker, "w", 1, 1,
+                   "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," EVENT (
+                       "workflow.ended", ",'error':{'code':'hook_failed','message':'m','retryable':false}") "]");
     broker_expect (&broker, "3 ...", "4 ...",
-                   "5 wf.5 workflow.failed {'error':{'code':'hook_failed','message':'m','retryable':false}}", "receipt wf",
-                   "w ACK ...");
+                   "5 wf.5 workflow.failed {'error':{'code':'hook_failed','message':'m','retryable':false}}",
+                   "receipt wf", "w ACK ...");
 }
 END_TEST
 
@@ -409,7 +422,9 @@ START_TEST (report_of_an_end_with_a_nil_error_is_one_without)
 {
     broker_ready (&broker, "w", 1, "'echo'");
     broker_submit (&broker, ONE ("wf"));
-    broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," EVENT ("workflow.ended", ",'error':null") "]");
+    broker_report (
+        &broker, "w", 1, 1,
+        "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," EVENT ("workflow.ended", ",'error':null") "]");
     ck_assert_str_eq (status ("wf"), "succeeded");
 }
 END_TEST
@@ -445,7 +460,8 @@ START_TEST (report_beyond_a_gap_is_dropped)
     broker_expect (&broker, "w ACK {'lease':[1,1],'report_index':0}");
     broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "true") "]");
     broker_report (&broker, "w", 1, 9223372036854775807, "[" SUCCEEDED ("a") "]");
-    broker_expect (&broker, "3 wf.3 ...", "w ACK {'lease':[1,1],'report_index':1}", "w ACK {'lease':[1,1],'report_index':1}");
+    broker_expect (&broker, "3 wf.3 ...", "w ACK {'lease':[1,1],'report_index':1}",
+                   "w ACK {'lease':[1,1],'report_index':1}");
 }
 END_TEST
 
@@ -490,7 +506,8 @@ START_TEST (progress_is_published_and_not_kept)
     assigned ();
     broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "true") "]");
     broker_forget (&broker);
-    broker_worker (&broker, "w", "REPORT", "{'lease':[1,1],'report_index':null}", "[" PROGRESS ("a") "," PROGRESS ("a") "]");
+    broker_worker (&broker, "w", "REPORT", "{'lease':[1,1],'report_index':null}",
+                   "[" PROGRESS ("a") "," PROGRESS ("a") "]");
     broker_expect (&broker, "~ wf step.progress {'step_id':'a','fraction':0.5}",
                    "~ wf step.progress {'step_id':'a','fraction':0.5}");
     /* Of a step that is not known to run: its start got lost, or it has an outcome. */
@@ -507,19 +524,29 @@ END_TEST
 /* What is reported at the third index of "assigned", where step a has succeeded and b has been started. */
 #define DEEP "[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]"
 static const char *const contradictions[] = {
-    STARTED ("b", "2", "true"),                  /* it runs already */
-    STARTED ("a", "1", "true"),                  /* it has an outcome */
-    STARTED ("c", "1", "true"),                  /* out of order */
-    STARTED ("z", "1", "true"),                  /* no such step */
-    SUCCEEDED ("a"), SUCCEEDED ("c"), FAILED ("c"), SKIPPED ("b"), RETRYING ("c"), CHECKPOINT ("c", "1"),
-    ENDED,                                       /* while a step runs */
+    STARTED ("b", "2", "true"), /* it runs already */
+    STARTED ("a", "1", "true"), /* it has an outcome */
+    STARTED ("c", "1", "true"), /* out of order */
+    STARTED ("z", "1", "true"), /* no such step */
+    SUCCEEDED ("a"),
+    SUCCEEDED ("c"),
+    FAILED ("c"),
+    SKIPPED ("b"),
+    RETRYING ("c"),
+    CHECKPOINT ("c", "1"),
+    ENDED, /* while a step runs */
     EVENT ("workflow.ended", ",'error':{'code':'x'}"),
-    PROGRESS ("b"),                              /* with an index */
-    EVENT ("workflow.accepted", ""),             /* not a worker's to say */
-    EVENT ("workflow.succeeded", ""), EVENT ("workflow.failed", ""), EVENT ("step.in_doubt", ",'step_id':'b'"),
+    PROGRESS ("b"),                  /* with an index */
+    EVENT ("workflow.accepted", ""), /* not a worker's to say */
+    EVENT ("workflow.succeeded", ""),
+    EVENT ("workflow.failed", ""),
+    EVENT ("step.in_doubt", ",'step_id':'b'"),
     EVENT ("nonsense", ""),
-    "{}", "7", "null", "[]",
-    STEP_EVENT ("step.succeeded", "b", ""),      /* without a receipt */
+    "{}",
+    "7",
+    "null",
+    "[]",
+    STEP_EVENT ("step.succeeded", "b", ""), /* without a receipt */
     STEP_EVENT ("step.succeeded", "b", ",'receipt':null"),
     STEP_EVENT ("step.succeeded", "b", ",'receipt':[]"),
     STEP_EVENT ("step.succeeded", "b", ",'receipt':{},'seq':1"),
@@ -543,13 +570,15 @@ START_TEST (contradiction_is_fenced_and_loses_the_worker)
 {
     char events[1024];
     assigned ();
-    broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," STARTED ("b", "1", "true") "]");
+    broker_report (&broker, "w", 1, 1,
+                   "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," STARTED ("b", "1", "true") "]");
     broker_forget (&broker);
     broker_ready (&broker, "w", 0, "'echo'"); /* so that it does not get it again at once */
     broker_forget (&broker);
     snprintf (events, sizeof events, "[%s]", contradictions[_i]);
     broker_report (&broker, "w", 1, 4, events);
-    broker_expect (&broker, "6 wf.6 workflow.requeued {'reason':'contradiction'}", "w FENCED {'lease':[1,1],'error':{'code':...");
+    broker_expect (&broker, "6 wf.6 workflow.requeued {'reason':'contradiction'}",
+                   "w FENCED {'lease':[1,1],'error':{'code':...");
     ck_assert_str_eq (status ("wf"), "queued");
     broker_report (&broker, "w", 1, 4, "[" SUCCEEDED ("b") "]");
     broker_expect (&broker, "w FENCED {'lease':[1,1]}");
@@ -559,11 +588,19 @@ START_TEST (contradiction_is_fenced_and_loses_the_worker)
 END_TEST
 
 static const char *const early_contradictions[] = {
-    SUCCEEDED ("a"), RETRYING ("a"), CHECKPOINT ("a", "1"), SKIPPED ("a"), STARTED ("a", "2", "true"), STARTED ("a", "0", "true"),
-    STARTED ("b", "1", "true"), ENDED, STEP_EVENT ("step.started", "a", ",'attempt':1"),
+    SUCCEEDED ("a"),
+    RETRYING ("a"),
+    CHECKPOINT ("a", "1"),
+    SKIPPED ("a"),
+    STARTED ("a", "2", "true"),
+    STARTED ("a", "0", "true"),
+    STARTED ("b", "1", "true"),
+    ENDED,
+    STEP_EVENT ("step.started", "a", ",'attempt':1"),
     STEP_EVENT ("step.started", "a", ",'attempt':1,'idempotent':1"),
     STEP_EVENT ("step.started", "a", ",'attempt':1,'idempotent':true,'in_doubt':'maybe'"),
-    EVENT ("workflow.ended", ",'error':7"), EVENT ("workflow.ended", ",'error':{'x':" DEEP "}"),
+    EVENT ("workflow.ended", ",'error':7"),
+    EVENT ("workflow.ended", ",'error':{'x':" DEEP "}"),
 };
 
 START_TEST (contradiction_before_the_start)
@@ -574,13 +611,15 @@ START_TEST (contradiction_before_the_start)
     broker_forget (&broker);
     snprintf (events, sizeof events, "[%s]", early_contradictions[_i]);
     broker_report (&broker, "w", 1, 1, events);
-    broker_expect (&broker, "3 wf.3 workflow.requeued {'reason':'contradiction'}", "w FENCED {'lease':[1,1],'error':...");
+    broker_expect (&broker, "3 wf.3 workflow.requeued {'reason':'contradiction'}",
+                   "w FENCED {'lease':[1,1],'error':...");
 }
 END_TEST
 
 static const char *const blocked_contradictions[] = {
-    STARTED ("b", "1", "true"), FAILED ("b"), SUCCEEDED ("b"), STARTED ("c", "1", "true"), ENDED,
-    STEP_EVENT ("step.skipped", "b", ",'error':7"), STEP_EVENT ("step.skipped", "b", ""),
+    STARTED ("b", "1", "true"),           FAILED ("b"), SUCCEEDED ("b"),
+    STARTED ("c", "1", "true"),           ENDED,        STEP_EVENT ("step.skipped", "b", ",'error':7"),
+    STEP_EVENT ("step.skipped", "b", ""),
 };
 
 START_TEST (contradiction_where_a_step_is_skipped)
@@ -592,28 +631,35 @@ START_TEST (contradiction_where_a_step_is_skipped)
     broker_forget (&broker);
     snprintf (events, sizeof events, "[%s]", blocked_contradictions[_i]);
     broker_report (&broker, "w", 1, 2, events);
-    broker_expect (&broker, "4 wf.4 workflow.requeued {'reason':'contradiction'}", "w FENCED {'lease':[1,1],'error':...");
+    broker_expect (&broker, "4 wf.4 workflow.requeued {'reason':'contradiction'}",
+                   "w FENCED {'lease':[1,1],'error':...");
 }
 END_TEST
 
 START_TEST (contradiction_while_it_backs_off)
 {
-    static const char *const events[] = {"[" SUCCEEDED ("a") "]", "[" RETRYING ("a") "]", "[" ENDED "]",
-                                         "[" EVENT ("workflow.ended", ",'error':{}") "]", "[" STARTED ("a", "1", "true") "]",
-                                         "[" CHECKPOINT ("a", "1") "]", "[" SKIPPED ("a") "]"};
+    static const char *const events[] = {"[" SUCCEEDED ("a") "]",
+                                         "[" RETRYING ("a") "]",
+                                         "[" ENDED "]",
+                                         "[" EVENT ("workflow.ended", ",'error':{}") "]",
+                                         "[" STARTED ("a", "1", "true") "]",
+                                         "[" CHECKPOINT ("a", "1") "]",
+                                         "[" SKIPPED ("a") "]"};
     assigned ();
     broker_ready (&broker, "w", 0, "'echo'");
     broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "true") "," RETRYING ("a") "]");
     broker_forget (&broker);
     broker_report (&broker, "w", 1, 3, events[_i]);
-    broker_expect (&broker, "5 wf.5 workflow.requeued {'reason':'contradiction'}", "w FENCED {'lease':[1,1],'error':...");
+    broker_expect (&broker, "5 wf.5 workflow.requeued {'reason':'contradiction'}",
+                   "w FENCED {'lease':[1,1],'error':...");
 }
 END_TEST
 
 START_TEST (failure_while_it_backs_off)
 {
     assigned ();
-    broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "true") "," RETRYING ("a") "," FAILED ("a") "," SKIPPED ("b") "]");
+    broker_report (&broker, "w", 1, 1,
+                   "[" STARTED ("a", "1", "true") "," RETRYING ("a") "," FAILED ("a") "," SKIPPED ("b") "]");
     ck_assert_str_eq (broker_header (&broker, "/report_index"), "4");
 }
 END_TEST
@@ -623,7 +669,8 @@ START_TEST (what_comes_before_a_contradiction_stays)
     assigned ();
     broker_ready (&broker, "w", 0, "'echo'");
     broker_forget (&broker);
-    broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," SUCCEEDED ("b") "," ENDED "]");
+    broker_report (&broker, "w", 1, 1,
+                   "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," SUCCEEDED ("b") "," ENDED "]");
     broker_expect (&broker, "3 wf.3 step.started ...", "4 wf.4 step.succeeded ...",
                    "5 wf.5 workflow.requeued {'reason':'contradiction'}",
                    "w FENCED {'lease':[1,1],'error':{'code':'contradiction','message':'step.succeeded: ...");
@@ -635,8 +682,10 @@ START_TEST (nothing_comes_after_the_last_event)
     broker_ready (&broker, "w", 1, "'echo'");
     broker_submit (&broker, ONE ("wf"));
     broker_forget (&broker);
-    broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," ENDED "," STARTED ("a", "2", "true") "]");
-    broker_expect (&broker, "3 ...", "4 ...", "5 wf.5 workflow.succeeded", "receipt wf", "w ACK {'lease':[1,1],'report_index':3}");
+    broker_report (&broker, "w", 1, 1,
+                   "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," ENDED "," STARTED ("a", "2", "true") "]");
+    broker_expect (&broker, "3 ...", "4 ...", "5 wf.5 workflow.succeeded", "receipt wf",
+                   "w ACK {'lease':[1,1],'report_index':3}");
 }
 END_TEST
 
@@ -654,7 +703,8 @@ END_TEST
 
 START_TEST (unreadable_report_is_fenced_where_its_lease_can_be_read)
 {
-    static const char *const headers[] = {"{'lease':[1,1]}", "{'lease':[1,1],'report_index':'x'}", "{'report_index':-1,'lease':[1,1]}"};
+    static const char *const headers[] = {"{'lease':[1,1]}", "{'lease':[1,1],'report_index':'x'}",
+                                          "{'report_index':-1,'lease':[1,1]}"};
     assigned ();
     broker_ready (&broker, "w", 0, "'echo'");
     broker_forget (&broker);
@@ -668,7 +718,8 @@ END_TEST
 
 START_TEST (unreadable_report_without_a_lease_is_an_error)
 {
-    static const char *const headers[] = {"{}", "{'report_index':1}", "{'lease':[1],'report_index':1}", "{'lease':7,'report_index':1}"};
+    static const char *const headers[] = {"{}", "{'report_index':1}", "{'lease':[1],'report_index':1}",
+                                          "{'lease':7,'report_index':1}"};
     assigned ();
     broker_worker (&broker, "w", "REPORT", headers[_i], "[]");
     broker_expect (&broker, "w ERROR {'code':'malformed',...");
@@ -690,17 +741,23 @@ static void
 report_bytes (struct reel_slice document)
 {
     struct reel_buf header = broker_msgpack ("{'lease':[1,1],'report_index':1}");
-    const struct reel_slice list[] = {reel_slice_text ("REEL1"), reel_slice_text ("REPORT"), reel_buf_slice (&header), document};
+    const struct reel_slice list[] = {reel_slice_text ("REEL1"), reel_slice_text ("REPORT"), reel_buf_slice (&header),
+                                      document};
     broker_frames (&broker, REEL_SOCKET_WORKER, "w", false, list, 4);
     reel_buf_free (&header);
 }
 
 START_TEST (report_whose_document_is_no_array_of_maps)
 {
-    static const struct reel_slice documents[] = {
-        {(const uint8_t *) "", 0},         {(const uint8_t *) "\x80", 1}, {(const uint8_t *) "\xc0", 1},
-        {(const uint8_t *) "\x91", 1},     {(const uint8_t *) "\x90\x90", 2}, {(const uint8_t *) "\x91\x90", 2},
-        {(const uint8_t *) "\x91\x01", 2}, {(const uint8_t *) "\xdd\xff\xff\xff\xff", 5}, {(const uint8_t *) "\x91\x81\x01\x01", 4}};
+    static const struct reel_slice documents[] = {{(const uint8_t *) "", 0},
+                                                  {(const uint8_t *) "\x80", 1},
+                                                  {(const uint8_t *) "\xc0", 1},
+                                                  {(const uint8_t *) "\x91", 1},
+                                                  {(const uint8_t *) "\x90\x90", 2},
+                                                  {(const uint8_t *) "\x91\x90", 2},
+                                                  {(const uint8_t *) "\x91\x01", 2},
+                                                  {(const uint8_t *) "\xdd\xff\xff\xff\xff", 5},
+                                                  {(const uint8_t *) "\x91\x81\x01\x01", 4}};
     assigned ();
     broker_ready (&broker, "w", 0, "'echo'");
     broker_forget (&broker);
@@ -725,13 +782,16 @@ report_receipt (uint64_t index, size_t bytes)
     reel_pack_text (&report, "a");
     reel_pack_text (&report, "receipt");
     reel_buf_add (&report, "\x81\xa1x\xc6", 4);
-    reel_buf_add (&report, (const uint8_t[]){(uint8_t) (pad >> 24), (uint8_t) (pad >> 16), (uint8_t) (pad >> 8), (uint8_t) pad}, 4);
+    reel_buf_add (&report,
+                  (const uint8_t[]){(uint8_t) (pad >> 24), (uint8_t) (pad >> 16), (uint8_t) (pad >> 8), (uint8_t) pad},
+                  4);
     memset (reel_buf_reserve (&report, pad), 0, pad);
     report.len += pad;
     char json[64];
     snprintf (json, sizeof json, "{'lease':[1,1],'report_index':%llu}", (unsigned long long) index);
     header = broker_msgpack (json);
-    const struct reel_slice list[] = {reel_slice_text ("REEL1"), reel_slice_text ("REPORT"), reel_buf_slice (&header), reel_buf_slice (&report)};
+    const struct reel_slice list[] = {reel_slice_text ("REEL1"), reel_slice_text ("REPORT"), reel_buf_slice (&header),
+                                      reel_buf_slice (&report)};
     broker_frames (&broker, REEL_SOCKET_WORKER, "w", false, list, 4);
     reel_buf_free (&header);
     reel_buf_free (&report);
@@ -751,7 +811,9 @@ START_TEST (receipt_as_deep_as_allowed)
 {
     struct reel_buf events = {0};
     assigned ();
-    reel_buf_add_text (&events, "[" STARTED ("a", "1", "true") "," "{'kind':'step.succeeded','at_us':5,'step_id':'a','receipt':{'x':");
+    reel_buf_add_text (
+        &events, "[" STARTED ("a", "1", "true") ","
+                                                "{'kind':'step.succeeded','at_us':5,'step_id':'a','receipt':{'x':");
     for (unsigned i = 1; i < REEL_RECEIPT_DEPTH_MAX; i++)
         reel_buf_add_byte (&events, '[');
     for (unsigned i = 1; i < REEL_RECEIPT_DEPTH_MAX; i++)
@@ -795,7 +857,9 @@ START_TEST (report_of_as_many_bytes_as_allowed)
     reel_buf_add (&report, start.data + 2, start.len - 2);
     reel_buf_add (&report, "\xa1x\xc6", 3);
     size_t pad = bytes - report.len - 4;
-    reel_buf_add (&report, (const uint8_t[]){(uint8_t) (pad >> 24), (uint8_t) (pad >> 16), (uint8_t) (pad >> 8), (uint8_t) pad}, 4);
+    reel_buf_add (&report,
+                  (const uint8_t[]){(uint8_t) (pad >> 24), (uint8_t) (pad >> 16), (uint8_t) (pad >> 8), (uint8_t) pad},
+                  4);
     memset (reel_buf_reserve (&report, pad), 0, pad);
     report.len += pad;
     report_bytes (reel_buf_slice (&report));
@@ -829,7 +893,8 @@ START_TEST (event_of_as_many_keys_as_allowed)
     /* What is made of it is read back as a record. */
     struct reel_slice bytes = reel_buf_slice (&report);
     struct reel_buf header = broker_msgpack ("{'lease':[1,1],'report_index':1}");
-    const struct reel_slice list[] = {reel_slice_text ("REEL1"), reel_slice_text ("REPORT"), reel_buf_slice (&header), bytes};
+    const struct reel_slice list[] = {reel_slice_text ("REEL1"), reel_slice_text ("REPORT"), reel_buf_slice (&header),
+                                      bytes};
     struct reel_core_frames frames = {REEL_SOCKET_WORKER, reel_slice_text ("w"), false, list, 4};
     struct reel_core_time now = {broker.wall_us, broker.monotonic_us};
     struct reel_effects effects = {0};
@@ -838,7 +903,8 @@ START_TEST (event_of_as_many_keys_as_allowed)
     ck_assert_int_eq (effects.sends[0].command, _i == 0 ? REEL_ACK : REEL_FENCED);
     ck_assert_uint_eq (effects.event_count, 1);
     for (size_t i = 0; i < effects.publish_count; i++)
-        ck_assert_int_eq (reel_scan_check (reel_effects_body (&effects, &effects.publishes[i]), REEL_DEPTH_MAX, NULL), REEL_OK);
+        ck_assert_int_eq (reel_scan_check (reel_effects_body (&effects, &effects.publishes[i]), REEL_DEPTH_MAX, NULL),
+                          REEL_OK);
     reel_effects_free (&effects);
     reel_buf_free (&report);
     reel_buf_free (&header);
@@ -858,7 +924,8 @@ START_TEST (yield_at_a_modality_that_is_not_served)
     broker_report (&broker, "w", 1, 3, "[" YIELDED "]");
     broker_expect (&broker, "w FENCED {'lease':[1,1]}");
     broker_ready (&broker, "v", 1, "'video'");
-    broker_expect (&broker, WELCOME ("v"), "6 wf.6 workflow.assigned {'worker':'v','delivery':2,'lease':[1,2]}", "v ASSIGN ...");
+    broker_expect (&broker, WELCOME ("v"), "6 wf.6 workflow.assigned {'worker':'v','delivery':2,'lease':[1,2]}",
+                   "v ASSIGN ...");
     ck_assert_str_eq (broker_document (&broker),
                       "{'workflow_id':'wf','steps':[{'step_id':'a','modality':'echo','status':'succeeded','receipt':"
                       "{'of':'a'},'error':null,'started_us':5,'finished_us':5},{'step_id':'b','modality':'video'}]}");
@@ -868,11 +935,11 @@ END_TEST
 START_TEST (yield_that_counts_as_a_lost_worker)
 {
     static const char *const events[] = {
-        "[" YIELDED "]",                                                                /* at a modality it announced */
-        "[" STARTED ("a", "1", "true") "," YIELDED "]",                                 /* while a step runs */
+        "[" YIELDED "]",                                /* at a modality it announced */
+        "[" STARTED ("a", "1", "true") "," YIELDED "]", /* while a step runs */
         "[" STARTED ("a", "1", "true") "," CHECKPOINT ("a", "1") "," YIELDED "]",
-        "[" FAILED ("a") "," YIELDED "]",                                               /* where c is left */
-        "[" FAILED ("a") "," SKIPPED ("b") "," FAILED ("c") "," YIELDED "]",            /* where nothing is */
+        "[" FAILED ("a") "," YIELDED "]",                                    /* where c is left */
+        "[" FAILED ("a") "," SKIPPED ("b") "," FAILED ("c") "," YIELDED "]", /* where nothing is */
     };
     assigned ();
     broker_report (&broker, "w", 1, 1, events[_i]);
@@ -885,7 +952,8 @@ END_TEST
 
 START_TEST (yield_while_it_drains)
 {
-    static const char *const events[] = {"[" YIELDED "]", "[" STARTED ("a", "1", "true") "," RETRYING ("a") "," YIELDED "]"};
+    static const char *const events[] = {"[" YIELDED "]",
+                                         "[" STARTED ("a", "1", "true") "," RETRYING ("a") "," YIELDED "]"};
     assigned ();
     broker_ready (&broker, "w", 0, "'echo'");
     broker_report (&broker, "w", 1, 1, events[_i]);
@@ -924,7 +992,9 @@ START_TEST (heartbeat_that_is_malformed_renews_nothing)
     static const struct {
         const char *header;
         const char *path;
-    } bad[] = {{"{'leases':[[1,1]]}", "'/sent_us'"}, {"{'sent_us':1}", "'/leases'"}, {"{'leases':[[1,1],7],'sent_us':1}", "'/leases/1'"},
+    } bad[] = {{"{'leases':[[1,1]]}", "'/sent_us'"},
+               {"{'sent_us':1}", "'/leases'"},
+               {"{'leases':[[1,1],7],'sent_us':1}", "'/leases/1'"},
                {"{'leases':[[1,1],[1,1,1]],'sent_us':1}", "'/leases/1'"}};
     assigned ();
     broker_pass_ms (&broker, 9999);

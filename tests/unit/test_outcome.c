@@ -65,15 +65,15 @@ ck_assert_merged (const char *workflow_id, const char *created_at, const char *j
 static void
 set_succeeded (uint32_t step, const char *receipt)
 {
-    outcomes[step] =
-        (struct reel_outcome){.status = REEL_STEP_SUCCEEDED, .receipt = document (receipt), .started_us = 5, .finished_us = 6};
+    outcomes[step] = (struct reel_outcome){
+        .status = REEL_STEP_SUCCEEDED, .receipt = document (receipt), .started_us = 5, .finished_us = 6};
 }
 
 static void
 set_failed (uint32_t step, const char *error)
 {
-    outcomes[step] =
-        (struct reel_outcome){.status = REEL_STEP_FAILED, .error = document (error), .started_us = 7, .finished_us = 8};
+    outcomes[step] = (struct reel_outcome){
+        .status = REEL_STEP_FAILED, .error = document (error), .started_us = 7, .finished_us = 8};
 }
 
 static void
@@ -87,9 +87,11 @@ set_skipped (uint32_t step, const char *error)
 
 START_TEST (a_document_brings_its_outcomes_along)
 {
-    take (document ("{'steps':[" STEP ("a", ",'status':'succeeded','receipt':{'r':1},'started_us':1,'finished_us':2") ","
-                    STEP ("b", ",'status':'failed','error':'why','finished_us':4") "," STEP ("c", "") "]}"),
-          REEL_WORKFLOW_STRICT);
+    take (
+        document (
+            "{'steps':[" STEP ("a", ",'status':'succeeded','receipt':{'r':1},'started_us':1,'finished_us':2") "," STEP (
+                "b", ",'status':'failed','error':'why','finished_us':4") "," STEP ("c", "") "]}"),
+        REEL_WORKFLOW_STRICT);
     ck_assert_int_eq (outcomes[0].status, REEL_STEP_SUCCEEDED);
     ck_assert_str_eq (document_json (outcomes[0].receipt), "{'r':1}");
     ck_assert_uint_eq (outcomes[0].error.len, 0);
@@ -147,9 +149,12 @@ END_TEST
 /* --- the document ------------------------------------------------------------------------ */
 
 #define RICH                                                                                                           \
-    "{'z':{'$bin':'AAEC'},'workflow_id':'w','steps':[" STEP ("a", ",'status':'succeeded','receipt':{'cost':{'$f32':'"   \
-                                                                  "3dcccccd'}},'extra':[1]") "," STEP ("b", AFTER ("'a'")) \
-        "],'created_at':'2026-04-28T09:10:06Z','a':{'$ext':[-1,'AAAAAQ==']}}"
+    "{'z':{'$bin':'AAEC'},'workflow_id':'w','steps':[" STEP (                                                          \
+        "a",                                                                                                           \
+        ",'status':'succeeded','receipt':{'cost':{'$f32':'"                                                            \
+        "3dcccccd'}},'extra':[1]") "," STEP ("b",                                                                      \
+                                             AFTER (                                                                   \
+                                                 "'a'")) "],'created_at':'2026-04-28T09:10:06Z','a':{'$ext':[-1,'AAAAAQ==']}}"
 
 START_TEST (an_untouched_document_keeps_its_bytes)
 {
@@ -167,9 +172,9 @@ END_TEST
 
 START_TEST (an_untouched_step_keeps_its_bytes)
 {
-    struct reel_slice bytes =
-        document_hex ("df 00 00 00 01 d9 05 73 74 65 70 73 dd 00 00 00 02 " WIDE_STEP_HEAD WIDE_PAYLOAD WIDE_UNKNOWN
-                      " 82 a7 73 74 65 70 5f 69 64 a1 62 a8 6d 6f 64 61 6c 69 74 79 a1 6d");
+    struct reel_slice bytes = document_hex (
+        "df 00 00 00 01 d9 05 73 74 65 70 73 dd 00 00 00 02 " WIDE_STEP_HEAD WIDE_PAYLOAD WIDE_UNKNOWN
+        " 82 a7 73 74 65 70 5f 69 64 a1 62 a8 6d 6f 64 61 6c 69 74 79 a1 6d");
     take (bytes, REEL_WORKFLOW_STRICT);
     set_succeeded (1, "{}");
     struct reel_slice out = merged (NULL, NULL);
@@ -183,25 +188,28 @@ START_TEST (a_touched_step_keeps_the_bytes_of_its_other_fields)
     take (bytes, REEL_WORKFLOW_STRICT);
     set_succeeded (0, "{}");
     char expected[1024];
-    snprintf (expected, sizeof expected, "%s%s",
-              "81 a5 73 74 65 70 73 91 89 da 00 07 73 74 65 70 5f 69 64 d9 01 61 a8 6d 6f 64 61 6c 69 74 79 a1 6d "
-              WIDE_PAYLOAD WIDE_UNKNOWN,
-              " a6 73 74 61 74 75 73 a9 73 75 63 63 65 65 64 65 64 a7 72 65 63 65 69 70 74 80 a5 65 72 72 6f 72 c0"
-              " aa 73 74 61 72 74 65 64 5f 75 73 05 ab 66 69 6e 69 73 68 65 64 5f 75 73 06");
+    snprintf (
+        expected, sizeof expected, "%s%s",
+        "81 a5 73 74 65 70 73 91 89 da 00 07 73 74 65 70 5f 69 64 d9 01 61 a8 6d 6f 64 61 6c 69 74 79 a1 6d " WIDE_PAYLOAD
+            WIDE_UNKNOWN,
+        " a6 73 74 61 74 75 73 a9 73 75 63 63 65 65 64 65 64 a7 72 65 63 65 69 70 74 80 a5 65 72 72 6f 72 c0"
+        " aa 73 74 61 72 74 65 64 5f 75 73 05 ab 66 69 6e 69 73 68 65 64 5f 75 73 06");
     ck_assert_str_eq (document_bytes (merged (NULL, NULL)), expected);
 }
 END_TEST
 
 START_TEST (what_happened_is_written_where_the_field_is)
 {
-    take (document ("{'steps':[{'finished_us':null,'one':1,'status':'pending','step_id':'a','error':null,'two':{'status':"
-                    "'x'},'modality':'m','receipt':null,'started_us':null,'three':[]}],'y':'z'}"),
-          REEL_WORKFLOW_STRICT);
+    take (
+        document ("{'steps':[{'finished_us':null,'one':1,'status':'pending','step_id':'a','error':null,'two':{'status':"
+                  "'x'},'modality':'m','receipt':null,'started_us':null,'three':[]}],'y':'z'}"),
+        REEL_WORKFLOW_STRICT);
     set_succeeded (0, "{'adapter':'echo','output':{'x':[1,{'$bin':''}]}}");
-    ck_assert_merged (NULL, NULL,
-                      "{'steps':[{'finished_us':6,'one':1,'status':'succeeded','step_id':'a','error':null,'two':{'status':"
-                      "'x'},'modality':'m','receipt':{'adapter':'echo','output':{'x':[1,{'$bin':''}]}},'started_us':5,"
-                      "'three':[]}],'y':'z'}");
+    ck_assert_merged (
+        NULL, NULL,
+        "{'steps':[{'finished_us':6,'one':1,'status':'succeeded','step_id':'a','error':null,'two':{'status':"
+        "'x'},'modality':'m','receipt':{'adapter':'echo','output':{'x':[1,{'$bin':''}]}},'started_us':5,"
+        "'three':[]}],'y':'z'}");
 }
 END_TEST
 
@@ -232,9 +240,8 @@ END_TEST
 
 START_TEST (each_field_alone_is_a_change)
 {
-    struct reel_slice bytes =
-        document ("{'steps':[" STEP ("a", ",'status':'failed','receipt':{'a':1},'error':'x','started_us':1,'finished_us':2")
-                  "]}");
+    struct reel_slice bytes = document ("{'steps':[" STEP (
+        "a", ",'status':'failed','receipt':{'a':1},'error':'x','started_us':1,'finished_us':2") "]}");
     static const char *const expected[] = {
         "'status':'failed','receipt':{'a':1},'error':'x','started_us':1,'finished_us':2",
         "'status':'succeeded','receipt':{'a':1},'error':'x','started_us':1,'finished_us':2",
@@ -276,14 +283,15 @@ START_TEST (id_and_time_are_added_only_where_there_are_none)
         {"'workflow_id':null,", ",'created_at':null,'x':1", "w", "2026-04-28T09:10:06Z", "'workflow_id':'w',",
          ",'created_at':'2026-04-28T09:10:06Z','x':1"},
         {"'workflow_id':null,", "", NULL, NULL, "'workflow_id':null,", ""},
-        {"'created_at':'2020-01-01T00:00:00Z',", "", "w", "2026-04-28T09:10:06Z", "'created_at':'2020-01-01T00:00:00Z',",
-         ",'workflow_id':'w'"},
+        {"'created_at':'2020-01-01T00:00:00Z',", "", "w", "2026-04-28T09:10:06Z",
+         "'created_at':'2020-01-01T00:00:00Z',", ",'workflow_id':'w'"},
         {"", ",'workflow_id':'own'", "w", "2026-04-28T09:10:06Z", "",
          ",'workflow_id':'own','created_at':'2026-04-28T09:10:06Z'"},
     };
     for (size_t i = 0; i < COUNT (cases); i++) {
         char expected[256];
-        take (document_of ("{%s'steps':[" STEP ("a", "") "]%s}", cases[i].before, cases[i].after), REEL_WORKFLOW_STRICT);
+        take (document_of ("{%s'steps':[" STEP ("a", "") "]%s}", cases[i].before, cases[i].after),
+              REEL_WORKFLOW_STRICT);
         snprintf (expected, sizeof expected, "{%s'steps':[" STEP ("a", "") "]%s}", cases[i].expected_before,
                   cases[i].expected_after);
         ck_assert_merged (cases[i].id, cases[i].created, expected);
@@ -312,9 +320,9 @@ ck_assert_round_trip (void)
     ck_assert_str_eq (document_bytes (merged ("w", "2026-04-28T09:10:06Z")), document_bytes (once));
 }
 
-#define FOUR                                                                                                           \
-    "{'global_provenance':{'p':1},'steps':[" STEP ("a", ",'payload':{'x':{'$uint':'18446744073709551615'}},'own':1") "," \
-        STEP ("b", AFTER ("'a'")) "," STEP ("c", AFTER ("'b'") ",'status':null") "," STEP ("d", "") "]}"
+#define FOUR                                                                                                                    \
+    "{'global_provenance':{'p':1},'steps':[" STEP ("a", ",'payload':{'x':{'$uint':'18446744073709551615'}},'own':1") "," STEP ( \
+        "b", AFTER ("'a'")) "," STEP ("c", AFTER ("'b'") ",'status':null") "," STEP ("d", "") "]}"
 
 START_TEST (a_workflow_not_begun_round_trips)
 {
@@ -441,11 +449,12 @@ START_TEST (what_a_final_receipt_does_not_have_is_nil)
         .started_us = REEL_TIME_NIL,
         .finished_us = 3,
     };
-    ck_assert_str_eq (receipt_json (&final),
-                      "{'workflow_id':'w','status':'cancelled','created_at':'2026-04-28T09:10:06Z','submitted_us':0,"
-                      "'started_us':null,'finished_us':3,'deliveries':0,'origin':null,'error':null,'global_provenance':{},"
-                      "'steps':[{'step_id':'a','modality':'m','status':'pending','receipt':null,'error':null,'started_us':"
-                      "null,'finished_us':null}]}");
+    ck_assert_str_eq (
+        receipt_json (&final),
+        "{'workflow_id':'w','status':'cancelled','created_at':'2026-04-28T09:10:06Z','submitted_us':0,"
+        "'started_us':null,'finished_us':3,'deliveries':0,'origin':null,'error':null,'global_provenance':{},"
+        "'steps':[{'step_id':'a','modality':'m','status':'pending','receipt':null,'error':null,'started_us':"
+        "null,'finished_us':null}]}");
 }
 END_TEST
 

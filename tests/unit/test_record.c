@@ -25,11 +25,15 @@ static const struct {
      "{'seq':2,'index':2,'workflow_id':'wf','kind':'workflow.assigned','at_us':7,'worker':'w','delivery':1,'lease':[1,1]}"},
     {REEL_RECORD_STEP,
      "{'seq':3,'index':3,'workflow_id':'wf','kind':'step.started','at_us':7,'step_id':'a','attempt':1,'idempotent':true}"},
-    {REEL_RECORD_STEP, "{'seq':4,'index':4,'workflow_id':'wf','kind':'step.succeeded','at_us':7,'step_id':'a','receipt':{}}"},
-    {REEL_RECORD_STEP, "{'seq':4,'index':4,'workflow_id':'wf','kind':'step.in_doubt','at_us':7,'step_id':'a','in_doubt':'hold'}"},
+    {REEL_RECORD_STEP,
+     "{'seq':4,'index':4,'workflow_id':'wf','kind':'step.succeeded','at_us':7,'step_id':'a','receipt':{}}"},
+    {REEL_RECORD_STEP,
+     "{'seq':4,'index':4,'workflow_id':'wf','kind':'step.in_doubt','at_us':7,'step_id':'a','in_doubt':'hold'}"},
     {REEL_RECORD_YIELDED, "{'seq':4,'index':4,'workflow_id':'wf','kind':'workflow.yielded','at_us':7}"},
-    {REEL_RECORD_REQUEUED, "{'seq':4,'index':4,'workflow_id':'wf','kind':'workflow.requeued','at_us':7,'reason':'worker_lost'}"},
-    {REEL_RECORD_HELD, "{'seq':4,'index':4,'workflow_id':'wf','kind':'workflow.held','at_us':7,'step_id':'a','reason':'x'}"},
+    {REEL_RECORD_REQUEUED,
+     "{'seq':4,'index':4,'workflow_id':'wf','kind':'workflow.requeued','at_us':7,'reason':'worker_lost'}"},
+    {REEL_RECORD_HELD,
+     "{'seq':4,'index':4,'workflow_id':'wf','kind':'workflow.held','at_us':7,'step_id':'a','reason':'x'}"},
     {REEL_RECORD_ENDED, "{'seq':5,'index':5,'workflow_id':'wf','kind':'workflow.succeeded','at_us':7}"},
     {REEL_RECORD_ENDED, "{'seq':5,'index':5,'workflow_id':'wf','kind':'workflow.failed','at_us':7,'error':{}}"},
 };
@@ -168,9 +172,10 @@ START_TEST (records_cut_short_are_refused)
         free (copy);
     }
     reel_buf_add_byte (&out, 0xc0);
-    ck_assert_int_eq (reel_record_read (reel_slice (out.data + REEL_RECORD_FRAME_BYTES, out.len - REEL_RECORD_FRAME_BYTES),
-                                        &again, &message, &err),
-                      REEL_INVALID);
+    ck_assert_int_eq (
+        reel_record_read (reel_slice (out.data + REEL_RECORD_FRAME_BYTES, out.len - REEL_RECORD_FRAME_BYTES), &again,
+                          &message, &err),
+        REEL_INVALID);
 }
 END_TEST
 
@@ -188,7 +193,8 @@ START_TEST (another_kind_of_event_is_refused)
         record.event_bytes = reel_buf_slice (&wrong);
         reel_buf_clear (&out);
         reel_record_write (&out, &record);
-        ck_assert_int_eq (reel_record_read (reel_slice (out.data + 4, out.len - 4), &again, &message, &err), REEL_INVALID);
+        ck_assert_int_eq (reel_record_read (reel_slice (out.data + 4, out.len - 4), &again, &message, &err),
+                          REEL_INVALID);
         ck_assert_str_eq (err.code, "damaged");
         reel_buf_free (&wrong);
     }
@@ -196,8 +202,22 @@ START_TEST (another_kind_of_event_is_refused)
 END_TEST
 
 static const char *const strange[] = {
-    "[0,0,null,1]", "[9,0,null,1]", "[1,0,null]", "[1,0,null,1,1]", "[1,0,null,-1]", "[1,0,{},1]", "[1,0,{'seq':1},1]",
-    "[]", "{}", "7", "null", "['1',0,null,1]", "[1,-1,null,1]", "[3,0,7]", "[3,0,{'seq':1}]", "[6,0,{'seq':1,'kind':'x'}]",
+    "[0,0,null,1]",
+    "[9,0,null,1]",
+    "[1,0,null]",
+    "[1,0,null,1,1]",
+    "[1,0,null,-1]",
+    "[1,0,{},1]",
+    "[1,0,{'seq':1},1]",
+    "[]",
+    "{}",
+    "7",
+    "null",
+    "['1',0,null,1]",
+    "[1,-1,null,1]",
+    "[3,0,7]",
+    "[3,0,{'seq':1}]",
+    "[6,0,{'seq':1,'kind':'x'}]",
     "[3,0,{'seq':1,'epoch':1,'at_us':1}]", /* a beat */
 };
 
@@ -221,13 +241,17 @@ START_TEST (damaged_records_do_no_harm)
     broker_init (&broker);
     broker_start (&broker);
     broker_ready (&broker, "w", 2, "'echo'");
-    broker_client (&broker, "c", "SUBMIT", "{'priority':1,'provenance':{'x':1}}",
-                   "{'workflow_id':'wf','steps':[{'step_id':'a','modality':'echo'},{'step_id':'b','modality':'echo','depends_on':['a']}]}");
-    broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "false") "," CHECKPOINT ("a", "{'job':1}") "," RETRYING ("a") "," STARTED ("a", "2", "false") "]");
+    broker_client (
+        &broker, "c", "SUBMIT", "{'priority':1,'provenance':{'x':1}}",
+        "{'workflow_id':'wf','steps':[{'step_id':'a','modality':'echo'},{'step_id':'b','modality':'echo','depends_on':['a']}]}");
+    broker_report (&broker, "w", 1, 1,
+                   "[" STARTED ("a", "1", "false") "," CHECKPOINT ("a", "{'job':1}") "," RETRYING ("a") "," STARTED (
+                       "a", "2", "false") "]");
     broker_pass_ms (&broker, 10000);
     broker_ready (&broker, "w", 2, "'echo'");
     broker_worker (&broker, "w", "HEARTBEAT", "{'leases':[[1,1]],'sent_us':1}", NULL);
-    broker_report (&broker, "w", 1, 5, "[" SUCCEEDED ("a") "," STARTED ("b", "1", "true") "," FAILED ("b") "," ENDED "]");
+    broker_report (&broker, "w", 1, 5,
+                   "[" SUCCEEDED ("a") "," STARTED ("b", "1", "true") "," FAILED ("b") "," ENDED "]");
     broker_submit (&broker, "{'workflow_id':'wg','steps':[{'step_id':'a','modality':'echo'}]}");
     reel_random_seed (&random, 1);
     for (unsigned turn = 0; turn < 20000; turn++) {

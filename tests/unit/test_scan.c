@@ -251,8 +251,8 @@ END_TEST
 
 START_TEST (the_same_key_in_different_maps_is_no_double)
 {
-    static const char *const documents[] = {"{'a':{'a':{'a':1}},'b':{'a':1,'b':[{'a':1},{'a':1}]}}", "[{'a':1},{'a':1}]",
-                                            "{'a':{},'b':{'a':1},'ab':1,'ba':2,'':3}"};
+    static const char *const documents[] = {"{'a':{'a':{'a':1}},'b':{'a':1,'b':[{'a':1},{'a':1}]}}",
+                                            "[{'a':1},{'a':1}]", "{'a':{},'b':{'a':1},'ab':1,'ba':2,'':3}"};
     for (size_t i = 0; i < COUNT (documents); i++)
         ck_assert_accepted (document (documents[i]), REEL_DEPTH_MAX);
 }
@@ -444,14 +444,37 @@ static const struct {
     const char *hex;
     bool valid;
 } texts[] = {
-    {"00", true},           {"7f", true},           {"80", false},          {"bf", false},
-    {"c0 80", false},       {"c1 bf", false},       {"c2 80", true},        {"df bf", true},
-    {"c2", false},          {"c2 7f", false},       {"c2 c0", false},       {"e0 9f bf", false},
-    {"e0 a0 80", true},     {"ed 9f bf", true},     {"ed a0 80", false},    {"ed bf bf", false},
-    {"ee 80 80", true},     {"ef bf bf", true},     {"e2 82", false},       {"e2 82 c0", false},
-    {"f0 8f bf bf", false}, {"f0 90 80 80", true},  {"f4 8f bf bf", true},  {"f4 90 80 80", false},
-    {"f5 80 80 80", false}, {"f0 90 80", false},    {"f8 88 80 80", false}, {"ff", false},
-    {"fe", false},          {"f0 9f 8e ac", true},  {"f0 9f 8e ac ac", false},
+    {"00", true},
+    {"7f", true},
+    {"80", false},
+    {"bf", false},
+    {"c0 80", false},
+    {"c1 bf", false},
+    {"c2 80", true},
+    {"df bf", true},
+    {"c2", false},
+    {"c2 7f", false},
+    {"c2 c0", false},
+    {"e0 9f bf", false},
+    {"e0 a0 80", true},
+    {"ed 9f bf", true},
+    {"ed a0 80", false},
+    {"ed bf bf", false},
+    {"ee 80 80", true},
+    {"ef bf bf", true},
+    {"e2 82", false},
+    {"e2 82 c0", false},
+    {"f0 8f bf bf", false},
+    {"f0 90 80 80", true},
+    {"f4 8f bf bf", true},
+    {"f4 90 80 80", false},
+    {"f5 80 80 80", false},
+    {"f0 90 80", false},
+    {"f8 88 80 80", false},
+    {"ff", false},
+    {"fe", false},
+    {"f0 9f 8e ac", true},
+    {"f0 9f 8e ac ac", false},
 };
 
 /* Each text at every place of strings of every length around the eight bytes that are looked at together. */
@@ -539,7 +562,8 @@ END_TEST
 static const struct {
     const char *pointer, *found; /* NULL: nothing */
 } pointers[] = {
-    {"", "{'a':{'b':[10,{'c':'deep'}]},'':{'':1},'m~n':2,'a/b':3,'01':4,'x y':5,'%25':6,'arr':[0,1,2,3,4,5,6,7,8,9,10]}"},
+    {"",
+     "{'a':{'b':[10,{'c':'deep'}]},'':{'':1},'m~n':2,'a/b':3,'01':4,'x y':5,'%25':6,'arr':[0,1,2,3,4,5,6,7,8,9,10]}"},
     {"/a", "{'b':[10,{'c':'deep'}]}"},
     {"/a/b", "[10,{'c':'deep'}]"},
     {"/a/b/0", "10"},
@@ -590,7 +614,7 @@ END_TEST
 /* --- damage ------------------------------------------------------------------------------ */
 
 #define SMALL                                                                                                          \
-    "{'a':{'n':[1,-5,1.5,null,true],'bin':{'$bin':'AAEC'},'ext':{'$ext':[5,'AA==']}},'text':'h\xc3\xa4llo','big':"      \
+    "{'a':{'n':[1,-5,1.5,null,true],'bin':{'$bin':'AAEC'},'ext':{'$ext':[5,'AA==']}},'text':'h\xc3\xa4llo','big':"     \
     "70000,'list':[[],{},['x']]}"
 
 /* An answer: accepted, or a known code with the path of something. */

@@ -120,10 +120,28 @@ END_TEST
 START_TEST (each_code_is_described)
 {
     static const char *const codes[] = {
-        "malformed", "unsupported_version", "unknown_command", "invalid_workflow", "too_large", "conflict",
-        "unknown_workflow", "not_finished", "overloaded", "internal", "empty_workflow", "duplicate_step",
-        "missing_dependency", "self_dependency", "cycle", "forward_reference", "bad_id", "bad_type", "missing_field",
-        "bad_reference", "limit_exceeded", "bad_status",
+        "malformed",
+        "unsupported_version",
+        "unknown_command",
+        "invalid_workflow",
+        "too_large",
+        "conflict",
+        "unknown_workflow",
+        "not_finished",
+        "overloaded",
+        "internal",
+        "empty_workflow",
+        "duplicate_step",
+        "missing_dependency",
+        "self_dependency",
+        "cycle",
+        "forward_reference",
+        "bad_id",
+        "bad_type",
+        "missing_field",
+        "bad_reference",
+        "limit_exceeded",
+        "bad_status",
     };
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         char row[64];

@@ -352,7 +352,7 @@ START_TEST (slots_are_worked_at_together)
 {
     start (5000, 20000);
     for (uint64_t i = 1; i <= 4; i++)
-        send_assign (i, ONE ("sleep", "{\"ms\":100}"));
+        send_assign (i, ONE ("sleep", "{\"ms\":1000}"));
     for (int i = 0; i < 4; i++) {
         expect (REEL_REPORT);
         ck_assert_str_eq (events (), "step.started a");
@@ -525,9 +525,9 @@ END_TEST
 
 START_TEST (report_sent_again_counts_from_its_first_sending)
 {
-    /* lease 400: sent again after 200; the ACK then may answer the first, which is too long ago by 450. */
+    /* A lease of 1200: sent again after 600; the ACK at 1250 may answer the first, which is too long ago. */
     add_script ("paid", "touch $1/ran");
-    start (50, 400);
+    start (50, 1200);
     send_assign (1, ONE ("paid", "{}"));
     expect_report (1, 1, "step.started a");
     int64_t sent_ms = call_now_ms ();
@@ -537,7 +537,7 @@ START_TEST (report_sent_again_counts_from_its_first_sending)
     } while (in.command != REEL_REPORT);
     ck_assert_str_eq (events (), "step.started a");
     ck_assert_uint_eq (in.value[REEL_F_REPORT_INDEX].u, 1);
-    while (call_now_ms () < sent_ms + 450) {
+    while (call_now_ms () < sent_ms + 1250) {
         (void) receive_within (10);
         send_about (REEL_FENCED, 99);
     }
@@ -636,7 +636,7 @@ END_TEST
 START_TEST (nothing_is_reported_between_ready_and_its_answer)
 {
     start (20, 20000);
-    send_assign (1, ONE ("sleep", "{\"ms\":100}"));
+    send_assign (1, ONE ("sleep", "{\"ms\":500}"));
     expect_report (1, 1, "step.started a");
     struct reel_message out;
     reel_message_init (&out, REEL_WHO);
@@ -644,7 +644,7 @@ START_TEST (nothing_is_reported_between_ready_and_its_answer)
     expect (REEL_READY);
     ck_assert_str_eq (resume (), "[[[7,1],1]]");
     /* While it is not welcome it says READY again and again, and nothing else: not even what has ended by now. */
-    int64_t until_ms = call_now_ms () + 200;
+    int64_t until_ms = call_now_ms () + 700;
     while (call_now_ms () < until_ms) {
         if (receive_within (10))
             ck_assert_str_eq (reel_message_spec (in.command)->name, "READY");
@@ -683,7 +683,7 @@ START_TEST (silent_broker_is_connected_to_again)
     running = true;
     expect (REEL_READY);
     memcpy (instance, in.value[REEL_F_INSTANCE].s.data, 16);
-    send_welcome (20, 150);
+    send_welcome (20, 1000);
     send_assign (1, ONE ("sleep", "{\"ms\":60000}"));
     expect_report (1, 1, "step.started a");
     struct reel_buf before = {0};
@@ -707,18 +707,20 @@ END_TEST
 
 START_TEST (report_that_was_lost_is_sent_again)
 {
-    start (20, 200);
+    start (20, 1000);
     send_assign (1, ONE ("echo", "{}"));
     expect_report (1, 1, "step.started a, step.succeeded a, workflow.ended");
     expect_report (1, 1, "step.started a, step.succeeded a, workflow.ended");
     send_ack (1, 2); /* says from where */
-    expect_report (1, 3, "workflow.ended");
+    do
+        expect (REEL_REPORT);
+    while (in.value[REEL_F_REPORT_INDEX].u == 1); /* sent before that arrived */
+    ck_assert_str_eq (events (), "workflow.ended");
+    ck_assert_uint_eq (in.value[REEL_F_REPORT_INDEX].u, 3);
     send_ack (1, 3);
-    for (;;) {
-        expect (REEL_WORKER_HEARTBEAT);
-        if (in.value[REEL_F_LEASES].s.len == 1) /* [] */
-            break;
-    }
+    do
+        ck_assert (receive_within (DEADLINE_MS));
+    while (in.command != REEL_WORKER_HEARTBEAT || in.value[REEL_F_LEASES].s.len != 1); /* [] */
 }
 END_TEST
 
@@ -733,11 +735,12 @@ START_TEST (progress_is_thinned_and_the_newest_arrives)
     expect_report (1, 1, "step.started a");
     send_ack (1, 1);
     unsigned count = 0;
+    int64_t begun_ms = call_now_ms ();
     do {
         expect (REEL_REPORT);
         ck_assert (in.value[REEL_F_REPORT_INDEX].nil);
         ck_assert_str_eq (events (), "step.progress a");
-        ck_assert_uint_le (++count, 4);
+        ck_assert_int_le (++count, 2 + (call_now_ms () - begun_ms) / 240);
     } while (strncmp (document ("/0/fraction"), "0.9", 3) != 0);
     call_write_file (directory, "go", "");
     expect_report (1, 2, "step.succeeded a, workflow.ended");
@@ -762,7 +765,7 @@ END_TEST
 START_TEST (yield_lets_the_step_end)
 {
     start (5000, 20000);
-    send_assign (1, "{\"steps\":[" STEP ("a", "sleep", "{\"ms\":100}") "," STEP ("b", "echo", "{}") "]}");
+    send_assign (1, "{\"steps\":[" STEP ("a", "sleep", "{\"ms\":1000}") "," STEP ("b", "echo", "{}") "]}");
     expect_report (1, 1, "step.started a");
     send_about (REEL_WORKER_YIELD, 1);
     expect_report (1, 2, "step.succeeded a, workflow.yielded");
@@ -787,8 +790,8 @@ END_TEST
 START_TEST (draining_worker_ends_its_steps_gives_back_the_rest_and_leaves)
 {
     start (5000, 20000);
-    send_assign (1, "{\"steps\":[" STEP ("a", "sleep", "{\"ms\":200}") "," STEP ("b", "echo", "{}") "]}");
-    send_assign (2, ONE ("sleep", "{\"ms\":200}"));
+    send_assign (1, "{\"steps\":[" STEP ("a", "sleep", "{\"ms\":1000}") "," STEP ("b", "echo", "{}") "]}");
+    send_assign (2, ONE ("sleep", "{\"ms\":1000}"));
     expect (REEL_REPORT);
     expect (REEL_REPORT);
     stop ();

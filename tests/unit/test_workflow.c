@@ -51,7 +51,8 @@ ck_assert_refused (struct reel_slice bytes, unsigned flags, const char *code, co
     struct reel_error err = {.code = "none"};
     ck_assert_msg (reel_workflow_parse (&workflow, bytes, flags, &err) == REEL_INVALID, "taken, not %s at %s", code,
                    path);
-    ck_assert_msg (strcmp (err.code, code) == 0 && strcmp (err.path, path) == 0 && strstr (err.message, message) != NULL,
+    ck_assert_msg (strcmp (err.code, code) == 0 && strcmp (err.path, path) == 0
+                       && strstr (err.message, message) != NULL,
                    "%s at %s: %s; not %s at %s: %s", err.code, err.path, err.message, code, path, message);
     ck_assert_int_eq (reel_workflow_parse (&workflow, bytes, flags, NULL), REEL_INVALID);
 }
@@ -121,11 +122,14 @@ END_TEST
 START_TEST (a_step_keeps_all_it_was_given)
 {
     ck_assert_taken (
-        document ("{'workflow_id':'wf-1','created_at':'2026-04-28T09:10:06.000000Z','global_provenance':{'by':'jt'},"
-                  "'steps':[" STEP ("a", SUCCEEDED) ",{'policy':{'in_doubt':'retry','retry':{'backoff_max_ms':3,"
-                  "'backoff_ms':2,'max_attempts':7},'timeout_ms':1},'finished_us':20,'started_us':10,'error':{'code':"
-                  "'x'},'receipt':{'r':1},'status':'failed','depends_on':['a'],'payload':{'p':[1]},'modality':"
-                  "'video.hd_2-x','step_id':'B.c_d:e-f'}]}"),
+        document (
+            "{'workflow_id':'wf-1','created_at':'2026-04-28T09:10:06.000000Z','global_provenance':{'by':'jt'},"
+            "'steps':[" STEP (
+                "a",
+                SUCCEEDED) ",{'policy':{'in_doubt':'retry','retry':{'backoff_max_ms':3,"
+                           "'backoff_ms':2,'max_attempts':7},'timeout_ms':1},'finished_us':20,'started_us':10,'error':{'code':"
+                           "'x'},'receipt':{'r':1},'status':'failed','depends_on':['a'],'payload':{'p':[1]},'modality':"
+                           "'video.hd_2-x','step_id':'B.c_d:e-f'}]}"),
         REEL_WORKFLOW_STRICT);
     ck_assert (reel_slice_is (workflow.workflow_id, "wf-1"));
     ck_assert (reel_slice_is (workflow.created_at, "2026-04-28T09:10:06.000000Z"));
@@ -166,9 +170,9 @@ END_TEST
 
 START_TEST (unknown_keys_are_passed_over_at_every_level)
 {
-    const struct reel_step *step = only_step (
-        "{'x':{'steps':[]},'Steps':7,'steps':[" STEP ("a", ",'x':[{'step_id':7}],'Status':'?','policy':{'x':1,"
-        "'retry':{'x':'y','max_attempts':2},'timeout':-1}") "],'version':{'$bin':'AA=='}}");
+    const struct reel_step *step = only_step ("{'x':{'steps':[]},'Steps':7,'steps':[" STEP (
+        "a", ",'x':[{'step_id':7}],'Status':'?','policy':{'x':1,"
+             "'retry':{'x':'y','max_attempts':2},'timeout':-1}") "],'version':{'$bin':'AA=='}}");
     ck_assert_uint_eq (step->policy.max_attempts, 2);
 }
 END_TEST
@@ -194,9 +198,10 @@ END_TEST
 
 START_TEST (dependencies_become_indexes_in_their_order)
 {
-    ck_assert_taken (document ("{'steps':[" STEP ("z", "") "," STEP ("a", "") "," STEP ("m", AFTER ("'a','z'")) "," STEP (
-                         "b", AFTER ("'m'")) "," STEP ("c", AFTER ("'z','z','m'")) "]}"),
-                     REEL_WORKFLOW_STRICT);
+    ck_assert_taken (
+        document ("{'steps':[" STEP ("z", "") "," STEP ("a", "") "," STEP ("m", AFTER ("'a','z'")) "," STEP (
+            "b", AFTER ("'m'")) "," STEP ("c", AFTER ("'z','z','m'")) "]}"),
+        REEL_WORKFLOW_STRICT);
     static const uint32_t first[] = {0, 0, 0, 2, 3}, count[] = {0, 0, 2, 1, 3}, depends[] = {1, 0, 2, 0, 0, 2};
     for (uint32_t i = 0; i < 5; i++) {
         ck_assert_uint_eq (workflow.steps[i].depends_first, first[i]);
@@ -254,24 +259,24 @@ static const char *const examples[TYPES] = {
     "null", "true", "5", "-5", "{'$f32':'3fc00000'}", "1.5", NULL, "{'$bin':'AAE='}", "{'$ext':[1,'AA==']}", "[]", "{}",
 };
 static const char *const named[TYPES] = {
-    "nil",      "a boolean", "an integer", "an integer",   "a float", "a float",
-    "a string", "binary",    "an extension", "an array", "a map",
+    "nil",      "a boolean", "an integer",   "an integer", "a float", "a float",
+    "a string", "binary",    "an extension", "an array",   "a map",
 };
 
 static const struct {
     const char *format; /* of the document around the value */
     const char *path;
-    const char *text;     /* a string that it may be */
-    const char *wanted;   /* what it must be, in words */
-    unsigned taken;       /* bits: types that it may be */
-    unsigned other;       /* bits: types that are refused with another code than bad_type */
+    const char *text;   /* a string that it may be */
+    const char *wanted; /* what it must be, in words */
+    unsigned taken;     /* bits: types that it may be */
+    unsigned other;     /* bits: types that are refused with another code than bad_type */
 } fields[] = {
     {"%s", "", "'x'", "a map", 0, 1u << MAP},
     {"{'workflow_id':%s,'steps':[" STEP ("a", "") "]}", "/workflow_id", "'w'", "a string", 1u << NIL | 1u << STR, 0},
     {"{'created_at':%s,'steps':[" STEP ("a", "") "]}", "/created_at", "'2026-04-28T09:10:06Z'", "a string",
      1u << NIL | 1u << STR, 0},
-    {"{'global_provenance':%s,'steps':[" STEP ("a", "") "]}", "/global_provenance", "'x'", "a map", 1u << NIL | 1u << MAP,
-     0},
+    {"{'global_provenance':%s,'steps':[" STEP ("a", "") "]}", "/global_provenance", "'x'", "a map",
+     1u << NIL | 1u << MAP, 0},
     {"{'steps':%s}", "/steps", "'x'", "an array", 0, 1u << ARRAY},
     {"{'steps':[%s]}", "/steps/0", "'x'", "a map", 0, 1u << MAP},
     {"{'steps':[" STEP ("a", "") ",%s]}", "/steps/1", "'x'", "a map", 0, 1u << MAP},
@@ -374,7 +379,8 @@ static const struct {
     {ONE (",'policy':{'timeout_ms':31622400001}"), "limit_exceeded", "/steps/0/policy/timeout_ms", "between"},
     {ONE (",'policy':{'retry':{'max_attempts':0}}"), "limit_exceeded", "/steps/0/policy/retry/max_attempts",
      "between 1 and 1000"},
-    {ONE (",'policy':{'retry':{'max_attempts':1001}}"), "limit_exceeded", "/steps/0/policy/retry/max_attempts", "between"},
+    {ONE (",'policy':{'retry':{'max_attempts':1001}}"), "limit_exceeded", "/steps/0/policy/retry/max_attempts",
+     "between"},
     {ONE (",'policy':{'retry':{'backoff_ms':-1}}"), "limit_exceeded", "/steps/0/policy/retry/backoff_ms",
      "between 0 and 31622400000"},
     {ONE (",'policy':{'retry':{'backoff_ms':31622400001}}"), "limit_exceeded", "/steps/0/policy/retry/backoff_ms", ""},
@@ -405,7 +411,8 @@ static const struct {
     {THREE (AFTER ("'b'"), AFTER ("'c'"), AFTER ("'a'")), "cycle", "/steps/0/depends_on/0", ": a -> b -> c -> a"},
     {THREE (AFTER ("'c'"), AFTER ("'a'"), AFTER ("'b'")), "cycle", "/steps/0/depends_on/0", ": a -> c -> b -> a"},
     {THREE ("", AFTER ("'a','c'"), AFTER ("'a','b'")), "cycle", "/steps/1/depends_on/1", ": b -> c -> b"},
-    {THREE (AFTER ("'b'"), AFTER ("'c'"), AFTER ("'b'")), "forward_reference", "/steps/0/depends_on/0", "b comes later"},
+    {THREE (AFTER ("'b'"), AFTER ("'c'"), AFTER ("'b'")), "forward_reference", "/steps/0/depends_on/0",
+     "b comes later"},
     {THREE (AFTER ("'b'"), AFTER ("'c','a'"), AFTER ("'b','a'")), "cycle", "/steps/0/depends_on/0", ": a -> b -> a"},
     {"{'steps':[" STEP ("a", AFTER ("'d'")) "," STEP ("b", AFTER ("'a'")) "," STEP ("c", AFTER ("'b'")) "," STEP (
          "d", AFTER ("'c','b','ghost','d'")) "]}",
@@ -447,7 +454,8 @@ static const struct {
     {"{'steps':[{'payload':7}]}", "bad_type", "/steps/0/payload", ""},
     {ONE (",'policy':{'in_doubt':7,'timeout_ms':0}"), "bad_type", "/steps/0/policy/in_doubt", ""},
     {ONE (",'policy':{'timeout_ms':0,'in_doubt':7}"), "limit_exceeded", "/steps/0/policy/timeout_ms", ""},
-    {ONE (",'policy':{'retry':{'backoff_ms':'x','max_attempts':0}}"), "bad_type", "/steps/0/policy/retry/backoff_ms", ""},
+    {ONE (",'policy':{'retry':{'backoff_ms':'x','max_attempts':0}}"), "bad_type", "/steps/0/policy/retry/backoff_ms",
+     ""},
     {TWO (AFTER ("'ghost'"), ",'payload':7"), "bad_type", "/steps/1/payload", ""},
     {"{'steps':[" STEP ("a", AFTER ("'ghost'")) "," STEP ("a", "") "]}", "duplicate_step", "/steps/1/step_id", ""},
     {TWO (",'status':'running'", AFTER ("'ghost'")), "bad_status", "/steps/0/status", ""},
@@ -535,8 +543,8 @@ START_TEST (references_to_what_is_depended_on_are_taken)
         TWO ("", AFTER ("'a'") ",'payload':{'x':{'$ref':'#/a/output/image'}}"),
         TWO ("", AFTER ("'a'") ",'payload':{'x':{'$ref':'#/a'},'y':[{'$ref':'#/a/b~0~1/0'}]}"),
         TWO ("", AFTER ("'a'") ",'payload':{'$ref':'#/a/output'}"),
-        TWO ("", ",'payload':{'x':{'$$ref':'#/a/output'}}"),            /* a literal */
-        TWO ("", ",'payload':{'x':{'$ref':'#/a/output','more':1}}"),    /* no map of one key */
+        TWO ("", ",'payload':{'x':{'$$ref':'#/a/output'}}"),         /* a literal */
+        TWO ("", ",'payload':{'x':{'$ref':'#/a/output','more':1}}"), /* no map of one key */
         TWO ("", ",'payload':{'x':'$ref','$':{'ref':1},'$refs':{}}"),
         TWO ("", ",'other':{'$ref':'#/a'}"), /* not in a payload */
         THREE ("", "", AFTER ("'b','a'") ",'payload':{'x':[{'$ref':'#/a'},{'$ref':'#/b'},{'$ref':'#/a'}]}"),
@@ -669,9 +677,9 @@ END_TEST
 
 START_TEST (numbers_are_taken_up_to_their_bounds)
 {
-    const struct reel_step *step =
-        only_step (ONE (",'started_us':0,'finished_us':9223372036854775807,'policy':{'timeout_ms':31622400000,'retry':{"
-                        "'max_attempts':1000,'backoff_ms':31622400000,'backoff_max_ms':31622400000},'in_doubt':'fail'}"));
+    const struct reel_step *step = only_step (
+        ONE (",'started_us':0,'finished_us':9223372036854775807,'policy':{'timeout_ms':31622400000,'retry':{"
+             "'max_attempts':1000,'backoff_ms':31622400000,'backoff_max_ms':31622400000},'in_doubt':'fail'}"));
     ck_assert_int_eq (step->started_us, 0);
     ck_assert_int_eq (step->finished_us, INT64_MAX);
     ck_assert_int_eq (step->policy.timeout_ms, REEL_DURATION_MS_MAX);
@@ -812,9 +820,10 @@ START_TEST (long_names_do_not_break_a_message)
     memset (first, 'f', 128);
     memset (second, 's', 128);
     first[128] = second[128] = '\0';
-    struct reel_slice bytes = document_of ("{'steps':[{'step_id':'%s','modality':'m','depends_on':['%s']},{'step_id':'%s',"
-                                           "'modality':'m','depends_on':['%s']}]}",
-                                           first, second, second, first);
+    struct reel_slice bytes = document_of (
+        "{'steps':[{'step_id':'%s','modality':'m','depends_on':['%s']},{'step_id':'%s',"
+        "'modality':'m','depends_on':['%s']}]}",
+        first, second, second, first);
     ck_assert_int_eq (reel_workflow_parse (&workflow, bytes, REEL_WORKFLOW_STRICT, &err), REEL_INVALID);
     ck_assert_str_eq (err.code, "cycle");
     ck_assert_uint_eq (strlen (err.message), strlen ("these steps wait for each other: ") + 3 * 128 + 2 * 4);
@@ -828,7 +837,8 @@ START_TEST (memory_is_used_again_after_anything)
     ck_assert_taken (steps_of (3), REEL_WORKFLOW_STRICT);
     ck_assert_taken (steps_of (1000), REEL_WORKFLOW_STRICT);
     ck_assert_taken (depends_of (1000), REEL_WORKFLOW_STRICT);
-    ck_assert_refused (document ("{'workflow_id':'w','steps':[]}"), REEL_WORKFLOW_STRICT, "empty_workflow", "/steps", "");
+    ck_assert_refused (document ("{'workflow_id':'w','steps':[]}"), REEL_WORKFLOW_STRICT, "empty_workflow", "/steps",
+                       "");
     ck_assert_taken (document (ONE ("")), REEL_WORKFLOW_STRICT);
     ck_assert_uint_eq (workflow.step_count, 1);
     ck_assert_uint_eq (workflow.depends_count, 0);
@@ -842,19 +852,21 @@ START_TEST (memory_is_used_again_after_anything)
 }
 END_TEST
 
-#define WHOLE                                                                                                          \
-    "{'workflow_id':'wf-1','created_at':'2026-04-28T09:10:06.000000Z','global_provenance':{'by':'h\xc3\xa4'},'x':1,"    \
-    "'steps':[" STEP ("a", SUCCEEDED ",'started_us':1,'finished_us':2") "," STEP ("b", FAILED AFTER ("'a'"))         \
-        "," STEP ("c", SKIPPED AFTER ("'b'")) "," STEP (                                                             \
-            "d", AFTER ("'a'") ",'status':'pending','payload':{'p':{'$ref':'#/a/output'},'n':[1,-1,1.5,null,true,{'$b" \
-                               "in':'AA=='},{'$ext':[1,'AA==']}]},'receipt':null,'error':null,'policy':{'timeout_ms'" \
-                               ":5,'retry':{'max_attempts':2,'backoff_ms':1,'backoff_max_ms':2},'in_doubt':'hold'}")  \
-            "]}"
+#define WHOLE                                                                                                                    \
+    "{'workflow_id':'wf-1','created_at':'2026-04-28T09:10:06.000000Z','global_provenance':{'by':'h\xc3\xa4'},'x':1,"             \
+    "'steps':[" STEP ("a", SUCCEEDED ",'started_us':1,'finished_us':2") "," STEP ("b", FAILED AFTER ("'a'")) "," STEP (          \
+        "c",                                                                                                                     \
+        SKIPPED AFTER (                                                                                                          \
+            "'b'")) "," STEP ("d",                                                                                               \
+                              AFTER (                                                                                            \
+                                  "'a'") ",'status':'pending','payload':{'p':{'$ref':'#/a/output'},'n':[1,-1,1.5,null,true,{'$b" \
+                                         "in':'AA=='},{'$ext':[1,'AA==']}]},'receipt':null,'error':null,'policy':{'timeout_ms'"  \
+                                         ":5,'retry':{'max_attempts':2,'backoff_ms':1,'backoff_max_ms':2},'in_doubt':'hold'}") "]}"
 
 static const char *const codes[] = {
-    "malformed",       "bad_type", "limit_exceeded",    "empty_workflow", "duplicate_step", "missing_dependency",
-    "self_dependency", "cycle",    "forward_reference", "bad_id",         "missing_field",  "bad_reference",
-    "bad_status",
+    "malformed",          "bad_type",        "limit_exceeded", "empty_workflow",    "duplicate_step",
+    "missing_dependency", "self_dependency", "cycle",          "forward_reference", "bad_id",
+    "missing_field",      "bad_reference",   "bad_status",
 };
 
 /* Taken, or refused with a known code, a place that is there and a message of whole characters. */
@@ -881,9 +893,9 @@ START_TEST (every_truncation_is_refused)
     ck_assert_taken (whole, REEL_WORKFLOW_STRICT);
     for (size_t len = 0; len < whole.len; len++) {
         struct reel_error err = {0};
-        ck_assert_int_eq (reel_workflow_parse (&workflow, document_copy (reel_slice (whole.data, len)),
-                                               REEL_WORKFLOW_STRICT, &err),
-                          REEL_INVALID);
+        ck_assert_int_eq (
+            reel_workflow_parse (&workflow, document_copy (reel_slice (whole.data, len)), REEL_WORKFLOW_STRICT, &err),
+            REEL_INVALID);
         ck_assert_str_eq (err.code, "malformed");
     }
 }

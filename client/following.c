@@ -62,7 +62,7 @@ open_sockets (struct reel_client_follow *follow, struct reel_client_error *error
         status = reel_connection_open (client->context, client->client_endpoint, &follow->connection, &err);
     if (status == REEL_OK)
         return REEL_CLIENT_OK;
-    enum reel_client_status failed = reel_client_fail_as (error, status, &err);
+    enum reel_client_status failed = reel_lib_fail_as (error, status, &err);
     return failed == REEL_CLIENT_PROTOCOL ? REEL_CLIENT_INVALID : failed;
 }
 
@@ -72,10 +72,10 @@ reel_client_follow_open (struct reel_client *client, const char *workflow_id, ui
 {
     struct reel_slice id = reel_slice_text (workflow_id);
     if (workflow_id && !reel_identity_id (id))
-        return reel_client_fail (error, REEL_CLIENT_INVALID, "bad_id", "%s is not the id of a workflow", workflow_id);
+        return reel_lib_fail (error, REEL_CLIENT_INVALID, "bad_id", "%s is not the id of a workflow", workflow_id);
     struct reel_client_follow *opened = calloc (1, sizeof *opened);
     if (!opened)
-        return reel_client_no_memory (error);
+        return reel_lib_no_memory (error);
     opened->client = client;
     client->followers++;
     reel_inbox_init (&opened->inbox);
@@ -154,7 +154,7 @@ begin_asking (struct reel_client_follow *follow, int64_t now_us, struct reel_cli
     enum reel_status status = reel_connection_begin (&follow->connection, now_us, &request);
     if (status != REEL_OK) {
         reel_follow_failed (&follow->rules, now_us);
-        return reel_client_no_memory (error);
+        return reel_lib_no_memory (error);
     }
     follow->asked_us = now_us;
     return REEL_CLIENT_OK;
@@ -181,9 +181,9 @@ end_asking (struct reel_client_follow *follow, int64_t now_us, struct reel_clien
     if (status == REEL_AGAIN) {
         reel_connection_abandon (&follow->connection);
         reel_follow_failed (&follow->rules, now_us);
-        return reel_client_fail (error, REEL_CLIENT_UNREACHABLE, "unreachable",
-                                 "the broker at %s has not answered for %lld ms", follow->client->client_endpoint,
-                                 (long long) follow->client->timeout_us / 1000);
+        return reel_lib_fail (error, REEL_CLIENT_UNREACHABLE, "unreachable",
+                              "the broker at %s has not answered for %lld ms", follow->client->client_endpoint,
+                              (long long) follow->client->timeout_us / 1000);
     }
     if (status == REEL_OK && reply.command == REEL_CLIENT_ERROR && is_passing (&reply)) {
         reel_follow_failed (&follow->rules, now_us);
@@ -191,7 +191,7 @@ end_asking (struct reel_client_follow *follow, int64_t now_us, struct reel_clien
     }
     if (status == REEL_OK && reply.command == REEL_CLIENT_ERROR) {
         follow->broken = true;
-        return reel_client_refuse (error, &reply);
+        return reel_lib_refuse (error, &reply);
     }
     if (status == REEL_OK) {
         struct reel_follow_page page = {
@@ -201,7 +201,7 @@ end_asking (struct reel_client_follow *follow, int64_t now_us, struct reel_clien
     if (status == REEL_OK)
         return REEL_CLIENT_OK;
     follow->broken = true;
-    return reel_client_fail_as (error, status, &err);
+    return reel_lib_fail_as (error, status, &err);
 }
 
 /* Takes in what was published, until there is something to give out or nothing more to take. */
@@ -213,7 +213,7 @@ take_published (struct reel_client_follow *follow, int64_t now_us, struct reel_c
         if (status == REEL_AGAIN)
             return REEL_CLIENT_OK;
         if (status != REEL_OK)
-            return reel_client_fail (error, REEL_CLIENT_SYSTEM, "socket_failed", "cannot receive events");
+            return reel_lib_fail (error, REEL_CLIENT_SYSTEM, "socket_failed", "cannot receive events");
         if (follow->inbox.count != 2)
             continue;
         /* Out of memory is no harm: the event will be asked for. */
@@ -236,9 +236,9 @@ reel_client_follow_next (struct reel_client_follow *follow, int64_t wait_ms, str
             return REEL_CLIENT_OK;
         }
         if (reel_follow_ended (&follow->rules))
-            return reel_client_fail (error, REEL_CLIENT_END, "end", "the workflow has ended");
+            return reel_lib_fail (error, REEL_CLIENT_END, "end", "the workflow has ended");
         if (follow->broken)
-            return reel_client_fail (error, REEL_CLIENT_PROTOCOL, "broken", "this follower can only be closed");
+            return reel_lib_fail (error, REEL_CLIENT_PROTOCOL, "broken", "this follower can only be closed");
         enum reel_client_status status = take_published (follow, now_us, error);
         if (status == REEL_CLIENT_OK)
             status = begin_asking (follow, now_us, error);
@@ -249,15 +249,15 @@ reel_client_follow_next (struct reel_client_follow *follow, int64_t wait_ms, str
         if (follow->rules.ready_at < follow->rules.ready.len || reel_follow_ended (&follow->rules))
             continue;
         if (now_us >= deadline_us)
-            return reel_client_fail (error, REEL_CLIENT_TIMEOUT, "timeout", "no event came");
+            return reel_lib_fail (error, REEL_CLIENT_TIMEOUT, "timeout", "no event came");
         int64_t until_us = reel_follow_wake_us (&follow->rules);
         if (follow->connection.open)
             until_us = follow->asked_us + follow->client->timeout_us;
         /* A page that has more, or a gap, wants asking again at once. */
         if (until_us <= now_us)
             continue;
-        status = reel_client_poll (follow->client, &follow->connection, follow->events,
-                                   until_us < deadline_us ? until_us : deadline_us, error);
+        status = reel_lib_poll (follow->client, &follow->connection, follow->events,
+                                until_us < deadline_us ? until_us : deadline_us, error);
         if (status != REEL_CLIENT_OK)
             return status;
     }

@@ -52,8 +52,8 @@ copy_text (char *to, size_t size, struct reel_slice text)
 }
 
 enum reel_client_status
-reel_client_fail (struct reel_client_error *error, enum reel_client_status status, const char *code, const char *format,
-                  ...)
+reel_lib_fail (struct reel_client_error *error, enum reel_client_status status, const char *code, const char *format,
+               ...)
 {
     if (!error)
         return status;
@@ -67,25 +67,25 @@ reel_client_fail (struct reel_client_error *error, enum reel_client_status statu
 }
 
 enum reel_client_status
-reel_client_no_memory (struct reel_client_error *error)
+reel_lib_no_memory (struct reel_client_error *error)
 {
-    return reel_client_fail (error, REEL_CLIENT_NO_MEMORY, "no_memory", "out of memory");
+    return reel_lib_fail (error, REEL_CLIENT_NO_MEMORY, "no_memory", "out of memory");
 }
 
 enum reel_client_status
-reel_client_fail_as (struct reel_client_error *error, enum reel_status status, const struct reel_error *err)
+reel_lib_fail_as (struct reel_client_error *error, enum reel_status status, const struct reel_error *err)
 {
     if (status == REEL_NO_MEMORY)
-        return reel_client_no_memory (error);
+        return reel_lib_no_memory (error);
     enum reel_client_status as = status == REEL_INVALID ? REEL_CLIENT_PROTOCOL : REEL_CLIENT_SYSTEM;
-    (void) reel_client_fail (error, as, err->code ? err->code : reel_status_name (status), "%s", err->message);
+    (void) reel_lib_fail (error, as, err->code ? err->code : reel_status_name (status), "%s", err->message);
     if (error)
         copy_text (error->path, sizeof error->path, reel_slice_text (err->path));
     return as;
 }
 
 enum reel_client_status
-reel_client_refuse (struct reel_client_error *error, const struct reel_message *refusal)
+reel_lib_refuse (struct reel_client_error *error, const struct reel_message *refusal)
 {
     if (!error)
         return REEL_CLIENT_REFUSED;
@@ -118,24 +118,24 @@ open_client (const struct reel_client_options *options, struct reel_client *clie
     uint64_t seed;
     if (!copy_endpoint (client->client_endpoint, options->client_endpoint, REEL_CLIENT_ENDPOINT_DEFAULT)
         || !copy_endpoint (client->events_endpoint, options->events_endpoint, REEL_EVENTS_ENDPOINT_DEFAULT))
-        return reel_client_fail (error, REEL_CLIENT_INVALID, "bad_endpoint", "an endpoint has at most %d characters",
-                                 REEL_ENDPOINT_BYTES - 1);
+        return reel_lib_fail (error, REEL_CLIENT_INVALID, "bad_endpoint", "an endpoint has at most %d characters",
+                              REEL_ENDPOINT_BYTES - 1);
     if (options->timeout_ms < 0 || options->timeout_ms > REEL_DURATION_MS_MAX)
-        return reel_client_fail (error, REEL_CLIENT_INVALID, "bad_timeout", "a timeout is 0 to %lld ms",
-                                 (long long) REEL_DURATION_MS_MAX);
+        return reel_lib_fail (error, REEL_CLIENT_INVALID, "bad_timeout", "a timeout is 0 to %lld ms",
+                              (long long) REEL_DURATION_MS_MAX);
     client->timeout_us = 1000 * (options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS_DEFAULT);
     client->wake_fd = options->wake_fd > 0 ? options->wake_fd : -1;
     reel_random_system (&seed, sizeof seed);
     reel_random_seed (&client->random, seed);
     client->context = zmq_ctx_new ();
     if (!client->context)
-        return reel_client_fail (error, REEL_CLIENT_SYSTEM, "socket_failed", "cannot start ZeroMQ: %s",
-                                 zmq_strerror (zmq_errno ()));
+        return reel_lib_fail (error, REEL_CLIENT_SYSTEM, "socket_failed", "cannot start ZeroMQ: %s",
+                              zmq_strerror (zmq_errno ()));
     enum reel_status status = reel_connection_open (client->context, client->client_endpoint, &client->connection,
                                                     &err);
     if (status == REEL_OK)
         return REEL_CLIENT_OK;
-    enum reel_client_status failed = reel_client_fail_as (error, status, &err);
+    enum reel_client_status failed = reel_lib_fail_as (error, status, &err);
     return failed == REEL_CLIENT_PROTOCOL ? REEL_CLIENT_INVALID : failed;
 }
 
@@ -145,7 +145,7 @@ reel_client_open (const struct reel_client_options *options, struct reel_client 
 {
     struct reel_client *opened = calloc (1, sizeof *opened);
     if (!opened)
-        return reel_client_no_memory (error);
+        return reel_lib_no_memory (error);
     enum reel_client_status status = open_client (options, opened, error);
     if (status == REEL_CLIENT_OK)
         *client = opened;
@@ -171,8 +171,8 @@ reel_client_close (struct reel_client **client)
 /* --- one request and its reply ---------------------------------------------------------------- */
 
 enum reel_client_status
-reel_client_poll (const struct reel_client *client, const struct reel_connection *connection, void *extra,
-                  int64_t until_us, struct reel_client_error *error)
+reel_lib_poll (const struct reel_client *client, const struct reel_connection *connection, void *extra,
+               int64_t until_us, struct reel_client_error *error)
 {
     zmq_pollitem_t polls[REEL_CONNECTION_POLLS + 2];
     int count = REEL_CONNECTION_POLLS;
@@ -188,10 +188,10 @@ reel_client_poll (const struct reel_client *client, const struct reel_connection
     if (wait_ms > INT32_MAX)
         wait_ms = INT32_MAX;
     if (zmq_poll (polls, count, (long) wait_ms) < 0 && zmq_errno () != EINTR)
-        return reel_client_fail (error, REEL_CLIENT_SYSTEM, "socket_failed", "cannot wait for the broker: %s",
-                                 zmq_strerror (zmq_errno ()));
+        return reel_lib_fail (error, REEL_CLIENT_SYSTEM, "socket_failed", "cannot wait for the broker: %s",
+                              zmq_strerror (zmq_errno ()));
     if (wake < count && (polls[wake].revents & (ZMQ_POLLIN | ZMQ_POLLERR)) != 0)
-        return reel_client_fail (error, REEL_CLIENT_INTERRUPTED, "interrupted", "interrupted");
+        return reel_lib_fail (error, REEL_CLIENT_INTERRUPTED, "interrupted", "interrupted");
     return REEL_CLIENT_OK;
 }
 
@@ -208,19 +208,19 @@ exchange (struct reel_client *client, struct reel_message *request, int64_t extr
     enum reel_client_status waited = REEL_CLIENT_OK;
     enum reel_status status = reel_connection_begin (connection, now_us, request);
     if (status != REEL_OK)
-        return reel_client_fail_as (error, status, &err);
+        return reel_lib_fail_as (error, status, &err);
     for (;;) {
         status = reel_connection_advance (connection, now_us, reply, &err);
         if (status == REEL_OK)
-            return reply->command == REEL_CLIENT_ERROR ? reel_client_refuse (error, reply) : REEL_CLIENT_OK;
+            return reply->command == REEL_CLIENT_ERROR ? reel_lib_refuse (error, reply) : REEL_CLIENT_OK;
         if (status != REEL_AGAIN)
-            return reel_client_fail_as (error, status, &err);
+            return reel_lib_fail_as (error, status, &err);
         int64_t until_us = deadline_us;
         if (!connection->sent && connection->unsent_since_us + client->timeout_us < until_us)
             until_us = connection->unsent_since_us + client->timeout_us;
         if (now_us >= until_us)
             break;
-        waited = reel_client_poll (client, connection, NULL, until_us, error);
+        waited = reel_lib_poll (client, connection, NULL, until_us, error);
         if (waited != REEL_CLIENT_OK)
             break;
         now_us = reel_clock_monotonic_us ();
@@ -229,10 +229,10 @@ exchange (struct reel_client *client, struct reel_message *request, int64_t extr
     if (waited != REEL_CLIENT_OK)
         return waited;
     if (!connection->sent)
-        return reel_client_fail (error, REEL_CLIENT_UNREACHABLE, "unreachable", "no broker at %s for %lld ms",
-                                 client->client_endpoint, (long long) client->timeout_us / 1000);
-    return reel_client_fail (error, REEL_CLIENT_TIMEOUT, "timeout", "the broker at %s did not answer within %lld ms",
-                             client->client_endpoint, (long long) (client->timeout_us + extra_us) / 1000);
+        return reel_lib_fail (error, REEL_CLIENT_UNREACHABLE, "unreachable", "no broker at %s for %lld ms",
+                              client->client_endpoint, (long long) client->timeout_us / 1000);
+    return reel_lib_fail (error, REEL_CLIENT_TIMEOUT, "timeout", "the broker at %s did not answer within %lld ms",
+                          client->client_endpoint, (long long) (client->timeout_us + extra_us) / 1000);
 }
 
 void
@@ -261,7 +261,7 @@ copy_reply (const struct reel_connection *connection, const struct reel_message 
     if (message->has_document) {
         enum reel_status status = reel_scan_check (message->document, REEL_DEPTH_MAX, &err);
         if (status != REEL_OK)
-            return reel_client_fail_as (error, status, &err);
+            return reel_lib_fail_as (error, status, &err);
     }
     struct reel_client_reply copy = {.header = copy_bytes (header), .header_size = header.len};
     if (message->has_document) {
@@ -270,7 +270,7 @@ copy_reply (const struct reel_connection *connection, const struct reel_message 
     }
     if (!copy.header || (message->has_document && !copy.document)) {
         reel_client_reply_free (&copy);
-        return reel_client_no_memory (error);
+        return reel_lib_no_memory (error);
     }
     *reply = copy;
     return REEL_CLIENT_OK;
@@ -290,9 +290,9 @@ check_id (const char *workflow_id, struct reel_client_error *error)
 {
     if (reel_identity_id (reel_slice_text (workflow_id)))
         return REEL_CLIENT_OK;
-    return reel_client_fail (error, REEL_CLIENT_INVALID, "bad_id",
-                             "a workflow's id is 1 to %d of the characters A-Z a-z 0-9 . _ : -, not: %s",
-                             REEL_ID_BYTES_MAX, workflow_id ? workflow_id : "(none)");
+    return reel_lib_fail (error, REEL_CLIENT_INVALID, "bad_id",
+                          "a workflow's id is 1 to %d of the characters A-Z a-z 0-9 . _ : -, not: %s",
+                          REEL_ID_BYTES_MAX, workflow_id ? workflow_id : "(none)");
 }
 
 /* --- submitting ------------------------------------------------------------------------------- */
@@ -330,11 +330,11 @@ prepare (struct reel_client *client, const struct reel_client_submission *submis
     enum reel_status status = reel_submission_prepare (reel_slice (submission->document, submission->size),
                                                        reel_slice_text (id), document, &used);
     if (status != REEL_OK)
-        return reel_client_no_memory (error);
+        return reel_lib_no_memory (error);
     if (submission->workflow_id && used.len > 0 && !reel_slice_is (used, submission->workflow_id))
-        return reel_client_fail (error, REEL_CLIENT_INVALID, "id_conflict",
-                                 "the document has the workflow_id %.*s already, so it cannot be %s", REEL_TEXT (used),
-                                 submission->workflow_id);
+        return reel_lib_fail (error, REEL_CLIENT_INVALID, "id_conflict",
+                              "the document has the workflow_id %.*s already, so it cannot be %s", REEL_TEXT (used),
+                              submission->workflow_id);
     char final[REEL_CLIENT_ID_BYTES];
     copy_text (final, sizeof final, used);
     memcpy (id, final, sizeof final);
@@ -366,7 +366,7 @@ reel_client_submit (struct reel_client *client, const struct reel_client_submiss
     if (submission->provenance) {
         struct reel_slice provenance = reel_slice (submission->provenance, submission->provenance_size);
         if (reel_scan_check (provenance, REEL_DEPTH_MAX, NULL) != REEL_OK || reel_scan_type (provenance) != REEL_MAP) {
-            status = reel_client_fail (error, REEL_CLIENT_INVALID, "bad_provenance", "provenance is no msgpack map");
+            status = reel_lib_fail (error, REEL_CLIENT_INVALID, "bad_provenance", "provenance is no msgpack map");
             goto out;
         }
         reel_message_set (&request, REEL_F_PROVENANCE, provenance);

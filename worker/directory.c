@@ -131,12 +131,15 @@ reel_directory_make (struct reel_directory *directory, const struct reel_call *c
         goto out;
     }
     *slash = '/';
-    if (mkdir (path, 0755) < 0) {
-        if (errno == EEXIST)
-            remove_inside (AT_FDCWD, path, 0);
-        else
-            status = failed (err, "make", path);
+    int made = mkdir (path, 0755);
+    if (made < 0 && errno == EEXIST) {
+        remove_inside (AT_FDCWD, path, 0);
+        if (unlink (path) < 0)
+            (void) rmdir (path);
+        made = mkdir (path, 0755);
     }
+    if (made < 0)
+        status = failed (err, "make", path);
 out:
     if (status == REEL_OK)
         *out = path;

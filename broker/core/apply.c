@@ -59,7 +59,7 @@ void
 reel_core_remove_flow (struct reel_core *core, struct reel_flow *flow)
 {
     while (flow->waits != NULL)
-        reel_client_drop_wait (core, flow->waits);
+        reel_request_drop_wait (core, flow->waits);
     reel_roster_release (flow);
     reel_queue_remove (core, flow);
     reel_heap_remove (&core->expiries, &flow->expiry);
@@ -264,11 +264,11 @@ reel_apply_record (struct reel_core *core, const struct reel_record *record, boo
         return contradicts (err, "an event that does not follow the workflow's last");
     size_t bytes_before = flow->bytes;
     enum reel_status status = apply_to_flow (core, flow, record, err);
+    core->live_bytes += flow->bytes - bytes_before;
     if (status != REEL_OK)
         return status;
     core->last_seq = flow->last_seq = event->value[REEL_F_SEQ].u;
     flow->last_index = event->value[REEL_F_INDEX].u;
-    core->live_bytes += flow->bytes - bytes_before;
     if (record->kind != REEL_RECORD_ENDED)
         return REEL_OK;
     if (reel_map_put (&core->ended, flow->fingerprint, flow->last_seq) != REEL_OK)

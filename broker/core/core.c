@@ -83,7 +83,7 @@ reel_core_message (struct reel_core *core, struct reel_core_time now, const stru
 {
     REEL_ASSERT (core->started);
     enter (core, now, effects);
-    return frames->socket == REEL_SOCKET_CLIENT ? reel_client_message (core, frames, effects)
+    return frames->socket == REEL_SOCKET_CLIENT ? reel_request_message (core, frames, effects)
                                                 : reel_worker_message (core, frames, effects);
 }
 
@@ -92,7 +92,7 @@ reel_core_reading (struct reel_core *core, struct reel_core_time now, const stru
                    struct reel_effects *effects)
 {
     enter (core, now, effects);
-    return reel_client_reading (core, reading, effects);
+    return reel_request_reading (core, reading, effects);
 }
 
 static void
@@ -130,7 +130,7 @@ reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_e
     enter (core, now, effects);
     enum reel_status status = reel_lease_expire (core, effects);
     if (status == REEL_OK)
-        status = reel_client_expire_waits (core, effects);
+        status = reel_request_expire_waits (core, effects);
     if (status == REEL_OK)
         status = reel_queue_wake (core);
     if (status == REEL_OK)

@@ -160,7 +160,7 @@ reel_core_end (struct reel_core *core, struct reel_flow *flow, struct reel_slice
     };
     struct reel_span receipt_span = reel_effects_add (effects, receipt);
     if (reel_effects_row (effects, &row) != REEL_OK
-        || reel_client_ended (core, flow, status, receipt_span, effects) != REEL_OK)
+        || reel_request_ended (core, flow, status, receipt_span, effects) != REEL_OK)
         return REEL_NO_MEMORY;
     reel_core_event (core, flow, succeeded ? REEL_EVENT_WORKFLOW_SUCCEEDED : REEL_EVENT_WORKFLOW_FAILED);
     reel_message_set (&core->out, REEL_F_WORKFLOW_ID, workflow_id);

@@ -139,8 +139,10 @@ reel_queue_serve (struct reel_core *core, struct reel_peer *peer, struct reel_sl
         if (peer->lanes[i] == lane)
             return REEL_OK;
     struct reel_lane **lanes = realloc (peer->lanes, (peer->lane_count + 1) * sizeof (struct reel_lane *));
-    if (lanes == NULL)
+    if (lanes == NULL) {
+        close_unused_lane (core, lane);
         return REEL_NO_MEMORY;
+    }
     peer->lanes = lanes;
     peer->lanes[peer->lane_count++] = lane;
     lane->servers++;

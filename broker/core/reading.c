@@ -87,7 +87,8 @@ is_other (const struct reel_core *core, const struct ended *ended)
 static enum reel_status
 unknown (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
 {
-    return reel_client_refuse (core, asker, "unknown_workflow", NULL, NULL, "there is no workflow of that id", effects);
+    return reel_request_refuse (core, asker, "unknown_workflow", NULL, NULL, "there is no workflow of that id",
+                                effects);
 }
 
 static enum reel_status
@@ -97,17 +98,17 @@ go_on_submit (struct reel_core *core, const struct context *context, const struc
     struct reel_slice workflow_id = REEL_SLICE_NONE;
     if (!reel_scan_find_str (context->extra, "workflow_id", &workflow_id) || ended == NULL
         || !reel_slice_equal (workflow_id, ended->workflow_id))
-        return reel_client_submit (core, &context->asker, context->header, context->extra, true, effects);
+        return reel_request_submit (core, &context->asker, context->header, context->extra, true, effects);
     if (!reel_slice_equal (ended->document, context->extra))
-        return reel_client_refuse (core, &context->asker, "conflict", NULL, "/workflow_id",
-                                   "another document was submitted under this workflow_id", effects);
+        return reel_request_refuse (core, &context->asker, "conflict", NULL, "/workflow_id",
+                                    "another document was submitted under this workflow_id", effects);
     core->counters.duplicates++;
-    struct reel_message *ok = reel_client_begin (core, &context->asker);
+    struct reel_message *ok = reel_request_begin (core, &context->asker);
     reel_message_set (ok, REEL_F_WORKFLOW_ID, ended->workflow_id);
     reel_message_set (ok, REEL_F_STATUS, ended->status);
     reel_message_set_bool (ok, REEL_F_DUPLICATE, true);
     reel_message_set_uint (ok, REEL_F_SEQ, ended->accepted_seq);
-    return reel_client_reply (core, &context->asker, effects);
+    return reel_request_reply (core, &context->asker, effects);
 }
 
 static int64_t
@@ -161,13 +162,13 @@ go_on_get (struct reel_core *core, const struct context *context, const struct e
     if (status != REEL_OK || !outcomes_of_receipt (core, ended->receipt)
         || !reel_scan_find_str (ended->receipt, "created_at", &created_at)
         || !reel_scan_find_uint (ended->receipt, "deliveries", &deliveries))
-        return reel_client_refuse (core, &context->asker, "internal", NULL, NULL,
-                                   "the journal's record of this workflow cannot be read", effects);
+        return reel_request_refuse (core, &context->asker, "internal", NULL, NULL,
+                                    "the journal's record of this workflow cannot be read", effects);
     reel_buf_clear (&core->receipt);
     reel_outcome_document (&core->receipt, &core->workflow, core->outcomes, ended->workflow_id, created_at);
     if (reel_buf_status (&core->receipt) != REEL_OK)
         return REEL_NO_MEMORY;
-    struct reel_message *ok = reel_client_begin (core, &context->asker);
+    struct reel_message *ok = reel_request_begin (core, &context->asker);
     reel_message_set (ok, REEL_F_WORKFLOW_ID, ended->workflow_id);
     reel_message_set (ok, REEL_F_STATUS, ended->status);
     reel_message_set_uint (ok, REEL_F_DELIVERY, deliveries);
@@ -177,18 +178,18 @@ go_on_get (struct reel_core *core, const struct context *context, const struct e
     if (ended->provenance.len > 0)
         reel_message_set (ok, REEL_F_PROVENANCE, ended->provenance);
     reel_message_set_document (ok, reel_buf_slice (&core->receipt));
-    return reel_client_reply (core, &context->asker, effects);
+    return reel_request_reply (core, &context->asker, effects);
 }
 
 static enum reel_status
 go_on_receipt (struct reel_core *core, const struct context *context, const struct ended *ended,
                struct reel_effects *effects)
 {
-    struct reel_message *ok = reel_client_begin (core, &context->asker);
+    struct reel_message *ok = reel_request_begin (core, &context->asker);
     reel_message_set (ok, REEL_F_WORKFLOW_ID, ended->workflow_id);
     reel_message_set (ok, REEL_F_STATUS, ended->status);
     reel_message_set_document (ok, ended->receipt);
-    return reel_client_reply (core, &context->asker, effects);
+    return reel_request_reply (core, &context->asker, effects);
 }
 
 static enum reel_status
@@ -198,8 +199,8 @@ on_ended (struct reel_core *core, const struct context *context, const struct re
     struct ended ended = {0};
     bool found = reading->status == REEL_OK;
     if (found && read_ended (core, reading->body, &ended) != REEL_OK)
-        return reel_client_refuse (core, &context->asker, "internal", NULL, NULL,
-                                   "the journal's record of this workflow cannot be read", effects);
+        return reel_request_refuse (core, &context->asker, "internal", NULL, NULL,
+                                    "the journal's record of this workflow cannot be read", effects);
     if (core->in.command == REEL_SUBMIT)
         return go_on_submit (core, context, found ? &ended : NULL, effects);
     if (!found || is_other (core, &ended))
@@ -232,7 +233,7 @@ static enum reel_status
 on_list (struct reel_core *core, const struct context *context, const struct reel_core_reading *reading,
          struct reel_effects *effects)
 {
-    uint32_t limit = reel_client_limit (core, REEL_LIST_LIMIT_DEFAULT, REEL_LIST_LIMIT_MAX), count = 0;
+    uint32_t limit = reel_request_limit (core, REEL_LIST_LIMIT_DEFAULT, REEL_LIST_LIMIT_MAX), count = 0;
     struct reel_cursor live = reel_scan_start (context->extra), ended = reel_scan_start (reading->body);
     struct reel_slice live_row, ended_row;
     uint64_t live_seq, ended_seq, last = 0;
@@ -251,8 +252,8 @@ on_list (struct reel_core *core, const struct context *context, const struct ree
     }
     if (reel_buf_status (&core->receipt) != REEL_OK)
         return REEL_NO_MEMORY;
-    return reel_client_reply_list (core, &context->asker, reel_buf_slice (&core->receipt), count,
-                                   count == limit ? last : 0, effects);
+    return reel_request_reply_list (core, &context->asker, reel_buf_slice (&core->receipt), count,
+                                    count == limit ? last : 0, effects);
 }
 
 static enum reel_status
@@ -264,17 +265,17 @@ on_events (struct reel_core *core, const struct context *context, const struct r
     reel_buf_add_slice (&core->receipt, reading->body);
     if (reel_buf_status (&core->receipt) != REEL_OK)
         return REEL_NO_MEMORY;
-    struct reel_message *ok = reel_client_begin (core, &context->asker);
+    struct reel_message *ok = reel_request_begin (core, &context->asker);
     reel_message_set_uint (ok, REEL_F_FIRST_SEQ, reading->first_seq);
     reel_message_set_uint (ok, REEL_F_LAST_SEQ, reading->last_seq);
     reel_message_set_uint (ok, REEL_F_NEXT, reading->page.next);
     reel_message_set_bool (ok, REEL_F_MORE, reading->page.more);
     reel_message_set_document (ok, reel_buf_slice (&core->receipt));
-    return reel_client_reply (core, &context->asker, effects);
+    return reel_request_reply (core, &context->asker, effects);
 }
 
 enum reel_status
-reel_client_reading (struct reel_core *core, const struct reel_core_reading *reading, struct reel_effects *effects)
+reel_request_reading (struct reel_core *core, const struct reel_core_reading *reading, struct reel_effects *effects)
 {
     struct context context;
     enum reel_status status = recall (core, reading->context, &context);

@@ -10,21 +10,6 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 
-static bool
-brings_broker_keys (struct reel_slice map)
-{
-    struct reel_cursor cursor = reel_scan_start (map);
-    struct reel_value head;
-    struct reel_slice key;
-    bool read = reel_scan_next (&cursor, &head);
-    for (uint32_t i = 0; read && i < head.count; i++) {
-        read = reel_scan_key (&cursor, &key) && reel_scan_skip (&cursor, NULL);
-        if (read && (reel_slice_is (key, "seq") || reel_slice_is (key, "index") || reel_slice_is (key, "workflow_id")))
-            return true;
-    }
-    return false;
-}
-
 static const char *
 too_large (struct reel_slice value)
 {
@@ -145,8 +130,6 @@ read_event (struct reel_core *core, struct reel_slice map, const char *path, str
     enum reel_status status = reel_message_decode_event (REEL_REPORTED, map, path, &core->reported, err);
     if (status != REEL_OK)
         return status;
-    if (brings_broker_keys (map))
-        return reel_error_set (err, REEL_INVALID, "malformed", path, "seq, index and workflow_id are the broker's");
     if (reel_scan_value (map, &head) && head.count > REEL_OWN_KEYS_MAX)
         return reel_error_set (err, REEL_INVALID, "limit_exceeded", path, "%u keys, at most %u are allowed", head.count,
                                REEL_OWN_KEYS_MAX);

@@ -1,7 +1,7 @@
 /*
  * The core's own state, shared by the files of this folder and by nobody else.
  *
- * One message walks: core.c decodes it and calls client.c or worker.c, which decide; whatever is to last
+ * One message walks: core.c decodes it and calls request.c or worker.c, which decide; whatever is to last
  * becomes a record through reel_core_record() (decide.c), which writes it, applies it (apply.c) and
  * publishes its event; queue.c says who waits for what, roster.c who works, lease.c who loses what.
  */
@@ -222,38 +222,39 @@ enum reel_status reel_lease_start (struct reel_core *core, struct reel_flow *flo
 /* Silent workers and expired leases. */
 enum reel_status reel_lease_expire (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
 
-/* --- client.c, reading.c, worker.c, report.c ----------------------------------------------------------- */
+/* --- request.c, reading.c, worker.c, report.c ----------------------------------------------------------- */
 
-enum reel_status reel_client_message (struct reel_core *core, const struct reel_core_frames *frames,
-                                      struct reel_effects *effects) REEL_MUST_USE;
-enum reel_status reel_client_reply (struct reel_core *core, const struct reel_asker *asker,
-                                    struct reel_effects *effects) REEL_MUST_USE;
-enum reel_status reel_client_refuse (struct reel_core *core, const struct reel_asker *asker, const char *code,
-                                     const char *reason, const char *path, const char *message,
+enum reel_status reel_request_message (struct reel_core *core, const struct reel_core_frames *frames,
+                                       struct reel_effects *effects) REEL_MUST_USE;
+enum reel_status reel_request_reply (struct reel_core *core, const struct reel_asker *asker,
                                      struct reel_effects *effects) REEL_MUST_USE;
+enum reel_status reel_request_refuse (struct reel_core *core, const struct reel_asker *asker, const char *code,
+                                      const char *reason, const char *path, const char *message,
+                                      struct reel_effects *effects) REEL_MUST_USE;
 /* Accepts or refuses the document of a SUBMIT whose id is known not to have ended (`fresh`), or may have. */
-enum reel_status reel_client_submit (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
-                                     struct reel_slice document, bool fresh,
-                                     struct reel_effects *effects) REEL_MUST_USE;
-/* Answers those who wait for a workflow's end; the receipt lies in the effects. */
-enum reel_status reel_client_ended (struct reel_core *core, struct reel_flow *flow, const char *status,
-                                    struct reel_span receipt, struct reel_effects *effects) REEL_MUST_USE;
-enum reel_status reel_client_expire_waits (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
-void reel_client_drop_wait (struct reel_core *core, struct reel_wait *wait);
-enum reel_status reel_client_reading (struct reel_core *core, const struct reel_core_reading *reading,
+enum reel_status reel_request_submit (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
+                                      struct reel_slice document, bool fresh,
                                       struct reel_effects *effects) REEL_MUST_USE;
+/* Answers those who wait for a workflow's end; the receipt lies in the effects. */
+enum reel_status reel_request_ended (struct reel_core *core, struct reel_flow *flow, const char *status,
+                                     struct reel_span receipt, struct reel_effects *effects) REEL_MUST_USE;
+enum reel_status reel_request_expire_waits (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
+void reel_request_drop_wait (struct reel_core *core, struct reel_wait *wait);
+enum reel_status reel_request_reading (struct reel_core *core, const struct reel_core_reading *reading,
+                                       struct reel_effects *effects) REEL_MUST_USE;
 /* Asks the journal, to go on with the request (core->in, whose header this is) when the answer comes. `extra` is raw
  * msgpack to have back then, or none. */
-enum reel_status reel_client_read (struct reel_core *core, const struct reel_asker *asker, const struct reel_read *read,
-                                   struct reel_slice header, struct reel_slice extra,
-                                   struct reel_effects *effects) REEL_MUST_USE;
+enum reel_status reel_request_read (struct reel_core *core, const struct reel_asker *asker,
+                                    const struct reel_read *read, struct reel_slice header, struct reel_slice extra,
+                                    struct reel_effects *effects) REEL_MUST_USE;
 /* Replies to LIST with `count` rows, the newest first; `next` is the seq of the last one looked at, 0 at the end. */
-enum reel_status reel_client_reply_list (struct reel_core *core, const struct reel_asker *asker, struct reel_slice rows,
-                                         uint32_t count, uint64_t next, struct reel_effects *effects) REEL_MUST_USE;
+enum reel_status reel_request_reply_list (struct reel_core *core, const struct reel_asker *asker,
+                                          struct reel_slice rows, uint32_t count, uint64_t next,
+                                          struct reel_effects *effects) REEL_MUST_USE;
 /* The limit that the request core->in asks for, within bounds. */
-uint32_t reel_client_limit (const struct reel_core *core, uint32_t standard, uint32_t most);
+uint32_t reel_request_limit (const struct reel_core *core, uint32_t standard, uint32_t most);
 /* Begins core->out as the reply to core->in. */
-struct reel_message *reel_client_begin (struct reel_core *core, const struct reel_asker *asker);
+struct reel_message *reel_request_begin (struct reel_core *core, const struct reel_asker *asker);
 
 enum reel_status reel_worker_message (struct reel_core *core, const struct reel_core_frames *frames,
                                       struct reel_effects *effects) REEL_MUST_USE;

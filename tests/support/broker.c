@@ -13,6 +13,17 @@
 #include "proto/json.h"
 #include "proto/scan.h"
 
+/* Check's own assertions each cost a system call, and here are thousands. */
+#define MUST_SAY(condition, ...)                                                                                       \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            ck_abort_msg (__VA_ARGS__);                                                                                \
+    } while (0)
+#define MUST(condition) MUST_SAY (condition, "%s", #condition)
+#define SAME(a, b)                                                                                                     \
+    MUST_SAY ((uint64_t) (a) == (uint64_t) (b), "%s is %llu, not %s, %llu", #a, (unsigned long long) (a), #b,          \
+              (unsigned long long) (b))
+
 /* Room for one more element of a list. */
 static void *
 grown (void *list, size_t count, size_t *cap, size_t size)
@@ -21,7 +32,7 @@ grown (void *list, size_t count, size_t *cap, size_t size)
         return list;
     *cap = *cap == 0 ? 64 : 2 * *cap;
     void *moved = realloc (list, *cap * size);
-    ck_assert_ptr_nonnull (moved);
+    MUST (moved != NULL);
     return moved;
 }
 
@@ -41,7 +52,7 @@ broker_msgpack (const char *json)
     reel_buf_add_text (&text, json);
     exchange (&text, '\'', '"');
     enum reel_status status = reel_json_read (reel_buf_slice (&text), &out, &err);
-    ck_assert_msg (status == REEL_OK, "%s at %s in %s", err.message, err.path, json);
+    MUST_SAY (status == REEL_OK, "%s at %s in %s", err.message, err.path, json);
     reel_buf_free (&text);
     return out;
 }
@@ -51,7 +62,7 @@ broker_json (struct broker *broker, struct reel_slice value)
 {
     reel_buf_clear (&broker->text);
     if (value.len > 0)
-        ck_assert_int_eq (reel_json_write (value, REEL_JSON_COMPACT, &broker->text), REEL_OK);
+        SAME (reel_json_write (value, REEL_JSON_COMPACT, &broker->text), REEL_OK);
     exchange (&broker->text, '"', '\'');
     reel_buf_add_byte (&broker->text, 0);
     return (const char *) broker->text.data;
@@ -94,7 +105,7 @@ is_ended (const struct broker_model *model)
 static void
 set_status (struct broker_model *model, const char *from, const char *to)
 {
-    ck_assert_msg (strstr (from, model->status) != NULL, "%s: from %s to %s", model->workflow_id, model->status, to);
+    MUST_SAY (strstr (from, model->status) != NULL, "%s: from %s to %s", model->workflow_id, model->status, to);
     snprintf (model->status, sizeof model->status, "%s", to);
 }
 
@@ -102,7 +113,7 @@ static void
 set_slice (struct reel_slice *slice, struct reel_slice value)
 {
     uint8_t *copy = malloc (value.len + 1);
-    ck_assert_ptr_nonnull (copy);
+    MUST (copy != NULL);
     if (value.len > 0)
         memcpy (copy, value.data, value.len);
     free ((void *) (uintptr_t) slice->data);
@@ -113,15 +124,16 @@ static void
 model_accept (struct broker *broker, const struct reel_record *record)
 {
     const struct reel_message *event = record->event;
-    ck_assert_ptr_null (model_of (broker, event));
+    const struct broker_model *earlier = model_of (broker, event);
+    MUST (earlier == NULL || (broker->readings_gone && is_ended (earlier)));
     broker->models = grown (broker->models, broker->model_count, &broker->model_cap, sizeof *broker->models);
     struct broker_model *model = &broker->models[broker->model_count++];
     *model = (struct broker_model){.accepted_seq = event->value[REEL_F_SEQ].u, .status = "queued"};
     snprintf (model->workflow_id, sizeof model->workflow_id, "%.*s", REEL_TEXT (event->value[REEL_F_WORKFLOW_ID].s));
     reel_buf_add_slice (&model->document, record->document);
-    ck_assert_int_eq (reel_workflow_parse (&model->parsed, reel_buf_slice (&model->document), 0, NULL), REEL_OK);
+    SAME (reel_workflow_parse (&model->parsed, reel_buf_slice (&model->document), 0, NULL), REEL_OK);
     model->outcomes = calloc (model->parsed.step_count, sizeof *model->outcomes);
-    ck_assert_ptr_nonnull (model->outcomes);
+    MUST (model->outcomes != NULL);
     for (uint32_t i = 0; i < model->parsed.step_count; i++) {
         model->outcomes[i] = reel_outcome_of (&model->parsed.steps[i]);
         struct reel_slice receipt = model->outcomes[i].receipt, error = model->outcomes[i].error;
@@ -136,15 +148,15 @@ model_assign (struct broker *broker, struct broker_model *model, const struct re
 {
     struct reel_lease lease = event->value[REEL_F_LEASE].lease;
     if (reel_message_has (event, REEL_F_RETURNED)) {
-        ck_assert (model->leased && reel_lease_equal (lease, model->lease));
-        ck_assert_uint_eq (event->value[REEL_F_DELIVERY].u, model->deliveries);
+        MUST (model->leased && reel_lease_equal (lease, model->lease));
+        SAME (event->value[REEL_F_DELIVERY].u, model->deliveries);
         set_status (model, "queued held", "running");
         return;
     }
-    ck_assert_uint_eq (lease.epoch, broker->epoch);
-    ck_assert_uint_gt (lease.counter, broker->newest_lease.counter);
-    ck_assert_uint_ge (lease.epoch, broker->newest_lease.epoch);
-    ck_assert_uint_eq (event->value[REEL_F_DELIVERY].u, ++model->deliveries);
+    SAME (lease.epoch, broker->epoch);
+    MUST (lease.counter > broker->newest_lease.counter);
+    MUST (lease.epoch >= broker->newest_lease.epoch);
+    SAME (event->value[REEL_F_DELIVERY].u, ++model->deliveries);
     broker->newest_lease = model->lease = lease;
     model->leased = true;
     model->running = false;
@@ -157,45 +169,45 @@ model_step (struct broker_model *model, const struct reel_record *record)
 {
     const struct reel_message *event = record->event;
     uint32_t next = next_step (model);
-    ck_assert_uint_lt (next, model->parsed.step_count);
-    ck_assert (reel_slice_equal (event->value[REEL_F_STEP_ID].s, model->parsed.steps[next].step_id));
-    ck_assert_str_eq (model->status, "running");
-    ck_assert (model->leased);
+    MUST (next < model->parsed.step_count);
+    MUST (reel_slice_equal (event->value[REEL_F_STEP_ID].s, model->parsed.steps[next].step_id));
+    MUST (strcmp (model->status, "running") == 0);
+    MUST (model->leased);
     bool blocked = reel_outcome_blocking (&model->parsed, next, model->outcomes) >= 0;
     struct reel_outcome *outcome = &model->outcomes[next];
     enum reel_step_status status = REEL_STEP_PENDING;
     switch (event->command) {
     case REEL_EVENT_STARTED:
-        ck_assert (!model->running && !blocked);
-        ck_assert_uint_eq (event->value[REEL_F_ATTEMPT].u, ++model->attempts);
+        MUST (!model->running && !blocked);
+        SAME (event->value[REEL_F_ATTEMPT].u, ++model->attempts);
         model->running = true;
         model->idempotent = event->value[REEL_F_IDEMPOTENT].b;
         if (outcome->started_us < 0)
             outcome->started_us = (int64_t) event->value[REEL_F_AT_US].u;
         return;
     case REEL_EVENT_CHECKPOINT:
-        ck_assert (model->running);
+        MUST (model->running);
         reel_buf_clear (&model->checkpoint);
         if (reel_scan_type (event->value[REEL_F_CHECKPOINT].s) != REEL_NIL)
             reel_buf_add_slice (&model->checkpoint, event->value[REEL_F_CHECKPOINT].s);
         return;
     case REEL_EVENT_RETRYING:
-        ck_assert (model->running);
+        MUST (model->running);
         model->running = false;
         reel_buf_clear (&model->checkpoint);
         return;
-    case REEL_EVENT_IN_DOUBT: ck_assert (model->running && !model->idempotent && model->checkpoint.len == 0); return;
+    case REEL_EVENT_IN_DOUBT: MUST (model->running && !model->idempotent && model->checkpoint.len == 0); return;
     case REEL_EVENT_SUCCEEDED:
-        ck_assert (model->running);
+        MUST (model->running);
         status = REEL_STEP_SUCCEEDED;
         set_slice (&outcome->receipt, event->value[REEL_F_RECEIPT].s);
         break;
     case REEL_EVENT_FAILED:
-        ck_assert (!blocked);
+        MUST (!blocked);
         status = REEL_STEP_FAILED;
         break;
     case REEL_EVENT_SKIPPED:
-        ck_assert (blocked && !model->running);
+        MUST (blocked && !model->running);
         status = REEL_STEP_SKIPPED;
         break;
     default: ck_abort ();
@@ -219,7 +231,7 @@ event_at (struct broker *broker, uint64_t seq)
     const struct broker_record *place = &broker->records[broker->events[seq - 1]];
     struct reel_slice bytes = reel_slice (broker->journal.data + place->at + REEL_RECORD_FRAME_BYTES,
                                           place->len - REEL_RECORD_FRAME_BYTES);
-    ck_assert_int_eq (reel_record_read (bytes, &record, &event, NULL), REEL_OK);
+    SAME (reel_record_read (bytes, &record, &event, NULL), REEL_OK);
     return event;
 }
 
@@ -231,11 +243,11 @@ model_end (struct broker *broker, struct broker_model *model, const struct reel_
     char created_at[REEL_TIMESTAMP_BYTES];
     bool error = reel_message_has (event, REEL_F_ERROR), started = false;
     bool succeeded = !error && reel_outcome_all_succeeded (model->outcomes, model->parsed.step_count);
-    ck_assert (!model->running);
-    ck_assert (error || reel_outcome_all_final (model->outcomes, model->parsed.step_count));
+    MUST (!model->running);
+    MUST (error || reel_outcome_all_final (model->outcomes, model->parsed.step_count));
     set_status (model, "running", succeeded ? "succeeded" : "failed");
-    ck_assert_int_eq (event->command, succeeded ? REEL_EVENT_WORKFLOW_SUCCEEDED : REEL_EVENT_WORKFLOW_FAILED);
-    ck_assert_uint_eq (record->accepted_seq, model->accepted_seq);
+    SAME (event->command, succeeded ? REEL_EVENT_WORKFLOW_SUCCEEDED : REEL_EVENT_WORKFLOW_FAILED);
+    SAME (record->accepted_seq, model->accepted_seq);
     struct reel_message accepted = event_at (broker, model->accepted_seq);
     struct reel_final final = {
         .workflow_id = reel_slice_text (model->workflow_id),
@@ -256,7 +268,7 @@ model_end (struct broker *broker, struct broker_model *model, const struct reel_
         final.created_at = reel_slice_text (created_at);
     }
     reel_outcome_receipt (&model->receipt, &final, &model->parsed, model->outcomes);
-    ck_assert (reel_slice_equal (reel_buf_slice (&model->receipt), record->receipt));
+    MUST (reel_slice_equal (reel_buf_slice (&model->receipt), record->receipt));
     model->leased = false;
 }
 
@@ -267,10 +279,10 @@ model_event (struct broker *broker, const struct reel_record *record)
     if (record->kind == REEL_RECORD_ACCEPTED)
         model_accept (broker, record);
     struct broker_model *model = model_of (broker, event);
-    ck_assert_ptr_nonnull (model);
-    ck_assert_msg (!is_ended (model), "an event after the end of %s", model->workflow_id);
-    ck_assert_uint_eq (record->previous_seq, model->last_seq);
-    ck_assert_uint_eq (event->value[REEL_F_INDEX].u, model->last_index + 1);
+    MUST (model != NULL);
+    MUST_SAY (!is_ended (model), "an event after the end of %s", model->workflow_id);
+    SAME (record->previous_seq, model->last_seq);
+    SAME (event->value[REEL_F_INDEX].u, model->last_index + 1);
     bool lost = reel_message_has (event, REEL_F_REASON)
                 && !reel_slice_is (event->value[REEL_F_REASON].s, "worker_lost");
     switch (record->kind) {
@@ -279,7 +291,7 @@ model_event (struct broker *broker, const struct reel_record *record)
     case REEL_RECORD_ASSIGNED: model_assign (broker, model, event); break;
     case REEL_RECORD_STEP: model_step (model, record); break;
     case REEL_RECORD_YIELDED:
-        ck_assert (!model->running);
+        MUST (!model->running);
         set_status (model, "running", "queued");
         model->leased = false;
         break;
@@ -288,7 +300,7 @@ model_event (struct broker *broker, const struct reel_record *record)
         model->leased = model->leased && !lost;
         break;
     case REEL_RECORD_HELD:
-        ck_assert (model->running && !model->idempotent && model->checkpoint.len == 0);
+        MUST (model->running && !model->idempotent && model->checkpoint.len == 0);
         set_status (model, "running", "held");
         model->leased = model->leased && !lost;
         break;
@@ -318,17 +330,17 @@ added (struct broker *broker, struct reel_slice map)
     struct reel_cursor cursor = reel_scan_start (map);
     struct reel_value head;
     uint32_t count = 0;
-    ck_assert (reel_scan_next (&cursor, &head));
+    MUST (reel_scan_next (&cursor, &head));
     for (uint32_t i = 0; i < head.count; i++) {
         const uint8_t *start = cursor.at;
         struct reel_slice key;
-        ck_assert (reel_scan_key (&cursor, &key) && reel_scan_skip (&cursor, NULL));
+        MUST (reel_scan_key (&cursor, &key) && reel_scan_skip (&cursor, NULL));
         if (is_one_of (key, common))
             continue;
         reel_buf_add (&rest, start, (size_t) (cursor.at - start));
         count++;
     }
-    ck_assert_uint_lt (count, 16);
+    MUST (count < 16);
     reel_buf_add_byte (&out, (uint8_t) (0x80 | count));
     reel_buf_add_slice (&out, reel_buf_slice (&rest));
     const char *json = count == 0 ? "" : broker_json (broker, reel_buf_slice (&out));
@@ -348,15 +360,15 @@ trace_publish (struct broker *broker, struct reel_slice topic, struct reel_slice
         reel_buf_printf (&broker->trace, "receipt %.*s\n", (int) topic.len - 8, (const char *) topic.data + 8);
         return;
     }
-    ck_assert_int_eq (reel_scan_check (body, REEL_DEPTH_MAX, NULL), REEL_OK);
-    ck_assert_msg (reel_message_decode_event (REEL_PUBLISHED, body, "", &event, &err) == REEL_OK, "%s", err.message);
+    SAME (reel_scan_check (body, REEL_DEPTH_MAX, NULL), REEL_OK);
+    MUST_SAY (reel_message_decode_event (REEL_PUBLISHED, body, "", &event, &err) == REEL_OK, "%s", err.message);
     const char *kind = reel_message_spec (event.command)->name;
     struct reel_slice id = event.value[REEL_F_WORKFLOW_ID].s;
     snprintf (expected, sizeof expected, "event/%.*s/%s", REEL_TEXT (id), kind);
-    ck_assert_msg (reel_slice_is (topic, expected), "%.*s is not %s", REEL_TEXT (topic), expected);
+    MUST_SAY (reel_slice_is (topic, expected), "%.*s is not %s", REEL_TEXT (topic), expected);
     bool kept = reel_scan_find_uint (body, "seq", &seq);
-    ck_assert_int_eq (kept, reel_scan_find_uint (body, "index", &index));
-    ck_assert_int_eq (kept, event.command != REEL_EVENT_PROGRESS);
+    SAME (kept, reel_scan_find_uint (body, "index", &index));
+    SAME (kept, event.command != REEL_EVENT_PROGRESS);
     if (kept)
         reel_buf_printf (&broker->trace, "%llu %.*s.%llu %s", (unsigned long long) seq, REEL_TEXT (id),
                          (unsigned long long) index, kind);
@@ -407,7 +419,7 @@ broker_forget (struct broker *broker)
 const char *
 broker_document (struct broker *broker)
 {
-    ck_assert_uint_gt (broker->sent_count, 0);
+    MUST (broker->sent_count > 0);
     return broker_json (broker, reel_buf_slice (&broker->sent[broker->sent_count - 1].document));
 }
 
@@ -415,7 +427,7 @@ const char *
 broker_header (struct broker *broker, const char *pointer)
 {
     struct reel_slice found = REEL_SLICE_NONE;
-    ck_assert_uint_gt (broker->sent_count, 0);
+    MUST (broker->sent_count > 0);
     (void) reel_scan_pointer (reel_buf_slice (&broker->sent[broker->sent_count - 1].header), reel_slice_text (pointer),
                               &found);
     return broker_json (broker, found);
@@ -429,21 +441,21 @@ take_record (struct broker *broker, struct reel_slice bytes)
     struct reel_record record = {0};
     struct reel_message event;
     struct reel_error err = {0};
-    ck_assert_msg (reel_record_read (bytes, &record, &event, &err) == REEL_OK, "%s", err.message);
+    MUST_SAY (reel_record_read (bytes, &record, &event, &err) == REEL_OK, "%s", err.message);
     broker->records = grown (broker->records, broker->record_count, &broker->record_cap, sizeof *broker->records);
     struct broker_record *place = &broker->records[broker->record_count];
     *place = (struct broker_record){
         .at = broker->journal.len, .len = bytes.len + REEL_RECORD_FRAME_BYTES, .previous_seq = record.previous_seq};
     reel_buf_add (&broker->journal, bytes.data - REEL_RECORD_FRAME_BYTES, place->len);
     broker->record_count++;
-    ck_assert_msg (reel_core_apply (broker->mirror, bytes, &err) == REEL_OK, "%s", err.message);
+    MUST_SAY (reel_core_apply (broker->mirror, bytes, &err) == REEL_OK, "%s", err.message);
     if (record.kind == REEL_RECORD_EPOCH) {
-        ck_assert_uint_gt (record.epoch, broker->epoch);
+        MUST (record.epoch > broker->epoch);
         broker->epoch = record.epoch;
         reel_buf_printf (&broker->trace, "epoch %llu\n", (unsigned long long) record.epoch);
         return;
     }
-    ck_assert_uint_eq (event.value[REEL_F_SEQ].u, broker->event_count + 1);
+    SAME (event.value[REEL_F_SEQ].u, broker->event_count + 1);
     place->seq = event.value[REEL_F_SEQ].u;
     broker->events = grown (broker->events, broker->event_count, &broker->event_cap, sizeof *broker->events);
     broker->events[broker->event_count++] = broker->record_count - 1;
@@ -460,22 +472,22 @@ take_records (struct broker *broker)
     bool damaged = false;
     while (reel_record_take (&rest, &record, &damaged))
         take_record (broker, record);
-    ck_assert (!damaged);
-    ck_assert_uint_eq (batch.epoch, broker->epoch);
-    ck_assert_uint_eq (batch.event_count, broker->event_count - before);
-    ck_assert_uint_eq (batch.first_seq, before + 1);
+    MUST (!damaged);
+    SAME (batch.epoch, broker->epoch);
+    SAME (batch.event_count, broker->event_count - before);
+    SAME (batch.first_seq, before + 1);
     for (size_t i = first_record; i < broker->record_count; i++)
         ended += broker->records[i].seq > 0
                  && event_at (broker, broker->records[i].seq).command >= REEL_EVENT_WORKFLOW_SUCCEEDED
                  && event_at (broker, broker->records[i].seq).command <= REEL_EVENT_WORKFLOW_FAILED;
-    ck_assert_uint_eq (ended, batch.row_count);
+    SAME (ended, batch.row_count);
     for (size_t i = 0; i < batch.row_count; i++) {
         struct reel_message event = event_at (broker, batch.rows[i].ended_seq);
         const struct broker_model *model = model_of (broker, &event);
-        ck_assert (reel_slice_is (batch.rows[i].workflow_id, model->workflow_id));
-        ck_assert_str_eq (batch.rows[i].status, model->status);
-        ck_assert_uint_eq (batch.rows[i].accepted_seq, model->accepted_seq);
-        ck_assert_uint_eq (batch.rows[i].deliveries, model->deliveries);
+        MUST (reel_slice_is (batch.rows[i].workflow_id, model->workflow_id));
+        MUST (strcmp (batch.rows[i].status, model->status) == 0);
+        SAME (batch.rows[i].accepted_seq, model->accepted_seq);
+        SAME (batch.rows[i].deliveries, model->deliveries);
     }
 }
 
@@ -490,21 +502,21 @@ take_publishes (struct broker *broker, uint64_t seq)
         struct reel_slice body = reel_effects_body (effects, &effects->publishes[i]);
         trace_publish (broker, topic, body);
         if (final != NULL) {
-            ck_assert (topic.len == 8 + strlen (final->workflow_id) && memcmp (topic.data, "receipt/", 8) == 0);
-            ck_assert (reel_slice_equal (body, reel_buf_slice (&final->receipt)));
+            MUST (topic.len == 8 + strlen (final->workflow_id) && memcmp (topic.data, "receipt/", 8) == 0);
+            MUST (reel_slice_equal (body, reel_buf_slice (&final->receipt)));
             final = NULL;
             continue;
         }
         uint64_t number;
         if (!reel_scan_find_uint (body, "seq", &number))
             continue;
-        ck_assert_uint_eq (number, ++seq);
+        SAME (number, ++seq);
         struct reel_message event = event_at (broker, seq);
         if (event.command == REEL_EVENT_WORKFLOW_SUCCEEDED || event.command == REEL_EVENT_WORKFLOW_FAILED)
             final = model_of (broker, &event);
     }
-    ck_assert_ptr_null (final);
-    ck_assert_uint_eq (seq, broker->event_count);
+    MUST (final == NULL);
+    SAME (seq, broker->event_count);
 }
 
 /* What is handed out is the workflow as it stands, what is finished byte for byte. */
@@ -514,24 +526,23 @@ check_assign (struct broker *broker, const struct reel_message *assign)
     struct reel_workflow parsed = {0};
     struct reel_error err = {0};
     const struct broker_model *model = model_of (broker, assign);
-    ck_assert_ptr_nonnull (model);
-    ck_assert_str_eq (model->status, "running");
-    ck_assert (reel_lease_equal (assign->value[REEL_F_LEASE].lease, model->lease));
-    ck_assert_uint_eq (assign->value[REEL_F_DELIVERY].u, model->deliveries);
-    ck_assert_uint_eq (reel_message_has (assign, REEL_F_ATTEMPTS) ? assign->value[REEL_F_ATTEMPTS].u : 0,
-                       model->attempts);
-    ck_assert_int_eq (reel_message_has (assign, REEL_F_CHECKPOINT), model->checkpoint.len > 0);
+    MUST (model != NULL);
+    MUST (strcmp (model->status, "running") == 0);
+    MUST (reel_lease_equal (assign->value[REEL_F_LEASE].lease, model->lease));
+    SAME (assign->value[REEL_F_DELIVERY].u, model->deliveries);
+    SAME (reel_message_has (assign, REEL_F_ATTEMPTS) ? assign->value[REEL_F_ATTEMPTS].u : 0, model->attempts);
+    SAME (reel_message_has (assign, REEL_F_CHECKPOINT), model->checkpoint.len > 0);
     if (model->checkpoint.len > 0)
-        ck_assert (reel_slice_equal (assign->value[REEL_F_CHECKPOINT].s, reel_buf_slice (&model->checkpoint)));
+        MUST (reel_slice_equal (assign->value[REEL_F_CHECKPOINT].s, reel_buf_slice (&model->checkpoint)));
     if (model->deliveries == 1)
-        ck_assert (reel_slice_equal (assign->document, reel_buf_slice (&model->document)));
-    ck_assert_msg (reel_workflow_parse (&parsed, assign->document, REEL_WORKFLOW_GROWN, &err) == REEL_OK, "%s at %s",
-                   err.message, err.path);
+        MUST (reel_slice_equal (assign->document, reel_buf_slice (&model->document)));
+    MUST_SAY (reel_workflow_parse (&parsed, assign->document, REEL_WORKFLOW_GROWN, &err) == REEL_OK, "%s at %s",
+              err.message, err.path);
     for (uint32_t i = 0; i < parsed.step_count; i++) {
         struct reel_outcome outcome = reel_outcome_of (&parsed.steps[i]), *kept = &model->outcomes[i];
-        ck_assert (outcome.status == kept->status && outcome.started_us == kept->started_us);
-        ck_assert (outcome.finished_us == kept->finished_us && reel_slice_equal (outcome.receipt, kept->receipt));
-        ck_assert (reel_slice_equal (outcome.error, kept->error));
+        MUST (outcome.status == kept->status && outcome.started_us == kept->started_us);
+        MUST (outcome.finished_us == kept->finished_us && reel_slice_equal (outcome.receipt, kept->receipt));
+        MUST (reel_slice_equal (outcome.error, kept->error));
     }
     reel_workflow_free (&parsed);
 }
@@ -561,14 +572,14 @@ take_sends (struct broker *broker)
         const struct reel_slice frames[] = {reel_slice_text (REEL_PROTOCOL), reel_slice_text (spec->name),
                                             reel_buf_slice (&sent->header), reel_buf_slice (&sent->document)};
         enum reel_command request = (enum reel_command) (REEL_SUBMIT + (send->command - REEL_OK_SUBMIT));
-        ck_assert_int_eq (spec->channel, send->socket == REEL_SOCKET_CLIENT ? REEL_CLIENT_REPLY : REEL_TO_WORKER);
-        ck_assert_int_eq (send->has_document, spec->document == REEL_DOCUMENT_REQUIRED);
-        ck_assert_msg (reel_message_decode (spec->channel, request, frames, send->has_document ? 4 : 3, &message, &err)
-                           == REEL_OK,
-                       "%s: %s", spec->name, err.message);
-        ck_assert_int_eq (message.command, send->command);
+        SAME (spec->channel, send->socket == REEL_SOCKET_CLIENT ? REEL_CLIENT_REPLY : REEL_TO_WORKER);
+        SAME (send->has_document, spec->document == REEL_DOCUMENT_REQUIRED);
+        MUST_SAY (reel_message_decode (spec->channel, request, frames, send->has_document ? 4 : 3, &message, &err)
+                      == REEL_OK,
+                  "%s: %s", spec->name, err.message);
+        SAME (message.command, send->command);
         if (send->has_document)
-            ck_assert_int_eq (reel_scan_check (message.document, REEL_DEPTH_MAX, NULL), REEL_OK);
+            SAME (reel_scan_check (message.document, REEL_DEPTH_MAX, NULL), REEL_OK);
         if (send->command == REEL_ASSIGN)
             check_assign (broker, &message);
         broker->replies += send->socket == REEL_SOCKET_CLIENT;
@@ -590,8 +601,8 @@ event_bytes (const struct broker *broker, uint64_t seq)
 {
     struct reel_record_head head;
     struct reel_slice bytes = framed (broker, seq);
-    ck_assert (reel_record_head (reel_slice (bytes.data + REEL_RECORD_FRAME_BYTES, bytes.len - REEL_RECORD_FRAME_BYTES),
-                                 &head));
+    MUST (reel_record_head (reel_slice (bytes.data + REEL_RECORD_FRAME_BYTES, bytes.len - REEL_RECORD_FRAME_BYTES),
+                            &head));
     return head.event;
 }
 
@@ -625,8 +636,8 @@ read_workflow_events (const struct broker *broker, const struct reel_read *read,
 {
     uint64_t *chain = calloc (broker->event_count + 1, sizeof *chain);
     size_t count = 0;
-    ck_assert_ptr_nonnull (chain);
-    ck_assert_uint_le (read->seq, broker->event_count);
+    MUST (chain != NULL);
+    MUST (read->seq <= broker->event_count);
     for (uint64_t seq = read->seq; seq > read->after; seq = broker->records[broker->events[seq - 1]].previous_seq)
         chain[count++] = seq;
     page->next = read->after;
@@ -657,8 +668,8 @@ read_list (struct broker *broker, const struct reel_read *read, struct reel_buf 
                                        .workflow_id = reel_slice_text (model->workflow_id),
                                        .status = model->status,
                                        .deliveries = model->deliveries};
-        ck_assert (reel_scan_find (reel_buf_slice (&model->receipt), reel_slice_text ("finished_us"), &at));
-        ck_assert (reel_scan_value (at, &number));
+        MUST (reel_scan_find (reel_buf_slice (&model->receipt), reel_slice_text ("finished_us"), &at));
+        MUST (reel_scan_value (at, &number));
         row.finished_us = (int64_t) number.u;
         reel_core_row_pack (body, &row);
         page->count++;
@@ -679,9 +690,12 @@ answer (struct broker *broker, const struct reel_read *read, struct reel_slice c
     case REEL_READ_ENDED: read_ended (broker, read, &body); break;
     case REEL_READ_LIST: read_list (broker, read, &body, &reading.page); break;
     }
-    reading.body = reel_buf_slice (&body);
+    reading.body = broker->readings_gone ? REEL_SLICE_NONE : reel_buf_slice (&body);
+    reading.status = broker->readings_gone ? REEL_NOT_FOUND : REEL_OK;
+    if (broker->readings_torn)
+        reading.body.len /= 2;
     struct reel_core_time now = {broker->wall_us, broker->monotonic_us};
-    ck_assert_int_eq (reel_core_reading (broker->core, now, &reading, &broker->effects), REEL_OK);
+    SAME (reel_core_reading (broker->core, now, &reading, &broker->effects), REEL_OK);
     reel_buf_free (&body);
     take_effects (broker, true);
 }
@@ -697,7 +711,7 @@ take_reads (struct broker *broker)
         struct reel_slice context = reel_effects_slice (effects, read.context);
         size_t at = broker->held_contexts.len;
         broker->held = realloc (broker->held, (broker->held_count + 1) * sizeof *broker->held);
-        ck_assert_ptr_nonnull (broker->held);
+        MUST (broker->held != NULL);
         reel_buf_add_slice (&broker->held_contexts, context);
         read.context = (struct reel_span){at, context.len};
         broker->held[broker->held_count++] = read;
@@ -710,7 +724,7 @@ void
 broker_answer (struct broker *broker)
 {
     struct reel_buf context = {0};
-    ck_assert_uint_gt (broker->held_count, 0);
+    MUST (broker->held_count > 0);
     struct reel_read read = broker->held[0];
     broker->held_count--;
     memmove (broker->held, broker->held + 1, broker->held_count * sizeof *broker->held);
@@ -728,8 +742,8 @@ gauge (struct reel_slice header, const char *name)
 {
     struct reel_slice gauges = REEL_SLICE_NONE;
     uint64_t value = 0;
-    ck_assert (reel_scan_find (header, reel_slice_text ("gauges"), &gauges));
-    ck_assert (reel_scan_find_uint (gauges, name, &value));
+    MUST (reel_scan_find (header, reel_slice_text ("gauges"), &gauges));
+    MUST (reel_scan_find_uint (gauges, name, &value));
     return value;
 }
 
@@ -749,15 +763,15 @@ check_counts (struct broker *broker)
         ended += is_ended (model);
         leases += model->leased;
     }
-    ck_assert_int_eq (reel_core_message (broker->core, now, &stats, &effects), REEL_OK);
-    ck_assert_uint_eq (effects.send_count, 1);
+    SAME (reel_core_message (broker->core, now, &stats, &effects), REEL_OK);
+    SAME (effects.send_count, 1);
     struct reel_slice header = reel_effects_slice (&effects, effects.sends[0].header);
-    ck_assert_uint_eq (gauge (header, "queued"), queued);
-    ck_assert_uint_eq (gauge (header, "running"), running);
-    ck_assert_uint_eq (gauge (header, "held"), held);
-    ck_assert_uint_eq (gauge (header, "ended"), ended);
-    ck_assert_uint_eq (gauge (header, "leases"), leases);
-    ck_assert_uint_eq (broker->requests, broker->replies + broker->held_count + gauge (header, "waits"));
+    SAME (gauge (header, "queued"), queued);
+    SAME (gauge (header, "running"), running);
+    SAME (gauge (header, "held"), held);
+    SAME (gauge (header, "ended"), ended);
+    SAME (gauge (header, "leases"), leases);
+    SAME (broker->requests, broker->replies + broker->held_count + gauge (header, "waits"));
     reel_effects_free (&effects);
 }
 
@@ -774,7 +788,7 @@ take_effects (struct broker *broker, bool again)
         take_reads (broker);
     }
     reel_effects_clear (&broker->effects);
-    ck_assert_uint_eq (reel_core_digest (broker->core), reel_core_digest (broker->mirror));
+    SAME (reel_core_digest (broker->core), reel_core_digest (broker->mirror));
     while (!broker->hold_readings && broker->held_count > 0)
         broker_answer (broker);
 }
@@ -785,9 +799,9 @@ tick (struct broker *broker)
     struct reel_core_time now = {broker->wall_us, broker->monotonic_us};
     size_t rounds = 0;
     do {
-        ck_assert_int_eq (reel_core_tick (broker->core, now, &broker->effects, &broker->wake_us), REEL_OK);
+        SAME (reel_core_tick (broker->core, now, &broker->effects, &broker->wake_us), REEL_OK);
         take_effects (broker, true);
-        ck_assert_uint_lt (rounds++, 100000);
+        MUST (rounds++ < 100000);
     } while (broker->wake_us <= broker->monotonic_us);
     check_counts (broker);
 }
@@ -822,7 +836,7 @@ broker_frames (struct broker *broker, enum reel_socket socket, const char *peer,
     struct reel_core_time now = {broker->wall_us, broker->monotonic_us};
     struct reel_core_frames message = {socket, reel_slice_text (peer), delimiter, frames, count};
     broker->requests += socket == REEL_SOCKET_CLIENT;
-    ck_assert_int_eq (reel_core_message (broker->core, now, &message, &broker->effects), REEL_OK);
+    SAME (reel_core_message (broker->core, now, &message, &broker->effects), REEL_OK);
     take_effects (broker, false);
     tick (broker);
 }
@@ -901,10 +915,10 @@ replayed (struct broker *broker)
     struct reel_slice rest = reel_buf_slice (&broker->journal), record;
     struct reel_error err = {0};
     bool damaged = false;
-    ck_assert_int_eq (reel_core_create (&broker->setup, &core), REEL_OK);
+    SAME (reel_core_create (&broker->setup, &core), REEL_OK);
     while (reel_record_take (&rest, &record, &damaged))
-        ck_assert_msg (reel_core_apply (core, record, &err) == REEL_OK, "%s", err.message);
-    ck_assert (!damaged);
+        MUST_SAY (reel_core_apply (core, record, &err) == REEL_OK, "%s", err.message);
+    MUST (!damaged);
     return core;
 }
 
@@ -917,8 +931,8 @@ broker_start (struct broker *broker)
         broker->mirror = replayed (broker);
     broker->requests = broker->replies = broker->held_count = 0;
     reel_buf_clear (&broker->held_contexts);
-    ck_assert_uint_eq (reel_core_digest (broker->core), reel_core_digest (broker->mirror));
-    ck_assert_int_eq (reel_core_start (broker->core, now, &broker->effects), REEL_OK);
+    SAME (reel_core_digest (broker->core), reel_core_digest (broker->mirror));
+    SAME (reel_core_start (broker->core, now, &broker->effects), REEL_OK);
     take_effects (broker, false);
     tick (broker);
 }
@@ -954,7 +968,7 @@ broker_free (struct broker *broker)
 {
     struct reel_core *again = replayed (broker);
     if (broker->core != NULL)
-        ck_assert_uint_eq (reel_core_digest (broker->core), reel_core_digest (again));
+        SAME (reel_core_digest (broker->core), reel_core_digest (again));
     reel_core_destroy (&again);
     reel_core_destroy (&broker->core);
     reel_core_destroy (&broker->mirror);

@@ -73,6 +73,8 @@ struct broker {
     struct broker_model *models;
     size_t model_count, model_cap;
     bool hold_readings; /* until broker_answer() */
+    bool readings_gone; /* the journal finds nothing */
+    bool readings_torn; /* what it finds is cut short */
     struct reel_read *held;
     struct reel_buf held_contexts;
     size_t held_count;

@@ -102,18 +102,25 @@ document_of (const char *format, ...)
     return read_text (&text);
 }
 
+static unsigned
+digit (char character)
+{
+    const char *digits = "0123456789abcdef";
+    const char *found = character != '\0' ? strchr (digits, character) : NULL;
+    ck_assert_msg (found != NULL, "no hexadecimal digit: %c", character);
+    return (unsigned) (found - digits);
+}
+
 struct reel_slice
 document_hex (const char *hex)
 {
     struct reel_buf bytes = {0};
     while (*hex != '\0') {
-        unsigned byte;
         if (*hex == ' ') {
             hex++;
             continue;
         }
-        ck_assert_msg (sscanf (hex, "%2x", &byte) == 1 && hex[1] != '\0', "not hexadecimal: %s", hex);
-        reel_buf_add_byte (&bytes, (uint8_t) byte);
+        reel_buf_add_byte (&bytes, (uint8_t) (16 * digit (hex[0]) + digit (hex[1])));
         hex += 2;
     }
     return keep (&bytes);

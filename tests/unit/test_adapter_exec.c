@@ -115,15 +115,15 @@ large_payload (size_t bytes)
 
 START_TEST (large_payload_arrives_whole)
 {
-    large_payload (8 << 20);
+    large_payload (1 << 20);
     run ("printf '{{\"bytes\":%d}}' $(wc -c)");
-    ck_assert_str_eq (call_bench_output (&bench), "{\"bytes\":8388620}");
+    ck_assert_str_eq (call_bench_output (&bench), "{\"bytes\":1048588}");
 }
 END_TEST
 
 START_TEST (large_payload_need_not_be_read)
 {
-    large_payload (8 << 20);
+    large_payload (1 << 20);
     run ("exec 0<&-; echo '{{\"ok\":true}}'");
     ck_assert_str_eq (call_bench_output (&bench), "{\"ok\":true}");
     run ("head -c 10 >/dev/null; echo '{{\"ok\":true}}'");
@@ -177,7 +177,7 @@ END_TEST
 
 START_TEST (argument_that_is_too_long_is_a_bad_payload)
 {
-    large_payload (4 << 20);
+    large_payload (256 << 10);
     arguments[3] = "{payload/text}";
     run ("echo {{}}");
     expect_failure ("bad_payload", false, false);
@@ -628,6 +628,30 @@ START_TEST (directory_is_empty_each_time)
 }
 END_TEST
 
+START_TEST (directory_is_no_way_out)
+{
+    /* Somebody has put a link there: what it leads to is not touched. */
+    char from[4200], to[4200];
+    setup.keep = REEL_EXEC_KEEP_ALWAYS;
+    snprintf (from, sizeof from, "%s/wf", work);
+    ck_assert_int_eq (mkdir (from, 0755), 0);
+    snprintf (from, sizeof from, "%s/wf/step.1.1", work);
+    snprintf (to, sizeof to, "%s/elsewhere", work);
+    ck_assert_int_eq (mkdir (to, 0755), 0);
+    call_write_file (to, "precious", "x");
+    ck_assert_int_eq (symlink (to, from), 0);
+    run ("touch mine");
+    ck_assert (bench.succeeded);
+    ck_assert (exists ("elsewhere/precious") && !exists ("elsewhere/mine") && exists ("wf/step.1.1/mine"));
+    /* A file in its place makes way. */
+    snprintf (from, sizeof from, "%s/wf", work);
+    call_write_file (from, "step.1.2", "x");
+    bench.call.attempt = 2;
+    run ("touch mine");
+    ck_assert (exists ("wf/step.1.2/mine"));
+}
+END_TEST
+
 START_TEST (directory_without_a_root_is_a_temporary_one)
 {
     const char *base = getenv ("TMPDIR");
@@ -745,6 +769,7 @@ main (void)
     tcase_add_test (tc, work_that_has_no_place_is_not_started);
     tcase_add_loop_test (tc, directory_stays_as_configured, 0, COUNT (keeping));
     tcase_add_test (tc, directory_is_empty_each_time);
+    tcase_add_test (tc, directory_is_no_way_out);
     tcase_add_test (tc, directory_without_a_root_is_a_temporary_one);
     tcase_add_test (tc, descriptors_do_not_leak);
     tcase_add_test (tc, out_of_descriptors_is_a_failure_like_another);

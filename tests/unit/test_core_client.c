@@ -755,6 +755,38 @@ START_TEST (receipts_that_wait_are_bounded)
 }
 END_TEST
 
+/* --- what the journal cannot find ----------------------------------------------------------------------- */
+
+START_TEST (ended_one_whose_records_are_gone)
+{
+    end (ONE ("wf"), 1);
+    broker.readings_gone = true;
+    broker_client (&broker, "c", "GET", "{'workflow_id':'wf'}", NULL);
+    broker_expect (&broker, "c ERROR {'code':'unknown_workflow',...");
+    broker_client (&broker, "c", "RECEIPT", "{'workflow_id':'wf'}", NULL);
+    broker_expect (&broker, "c ERROR {'code':'unknown_workflow',...");
+    /* It is retained no longer, so its id is free. */
+    broker_ready (&broker, "w", 0, "");
+    broker_forget (&broker);
+    broker_client (&broker, "c", "SUBMIT", "{'request_id':1}", OTHER ("wf"));
+    broker_expect (&broker, "6 wf.1 workflow.accepted",
+                   "c OK {'request_id':1,'workflow_id':'wf','status':'queued','duplicate':false,'seq':6}");
+}
+END_TEST
+
+START_TEST (ended_one_whose_records_are_torn)
+{
+    end (ONE ("wf"), 1);
+    broker.readings_torn = true;
+    broker_client (&broker, "c", "GET", "{'workflow_id':'wf'}", NULL);
+    broker_expect (&broker, "c ERROR {'code':'internal',...");
+    broker_client (&broker, "c", "RECEIPT", "{'workflow_id':'wf'}", NULL);
+    broker_expect (&broker, "c ERROR {'code':'internal',...");
+    broker_client (&broker, "c", "SUBMIT", "{}", ONE ("wf"));
+    broker_expect (&broker, "c ERROR {'code':'internal',...");
+}
+END_TEST
+
 /* --- LIST ---------------------------------------------------------------------------------------------- */
 
 /* The ids and statuses of the rows of the last reply. */
@@ -1063,6 +1095,8 @@ main (void)
     tcase_add_test (tests, receipt_waits_no_longer_than_an_hour);
     tcase_add_test (tests, receipt_waits_until_the_end);
     tcase_add_test (tests, receipts_that_wait_are_bounded);
+    tcase_add_test (tests, ended_one_whose_records_are_gone);
+    tcase_add_test (tests, ended_one_whose_records_are_torn);
     tcase_add_test (tests, list_of_nothing);
     tcase_add_test (tests, list_newest_first_live_and_ended_mixed);
     tcase_add_test (tests, list_by_status);

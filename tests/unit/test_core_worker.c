@@ -519,6 +519,16 @@ START_TEST (progress_is_published_and_not_kept)
 }
 END_TEST
 
+START_TEST (nothing_but_progress_comes_without_an_index)
+{
+    assigned ();
+    broker_ready (&broker, "w", 0, "'echo'");
+    broker_forget (&broker);
+    broker_worker (&broker, "w", "REPORT", "{'lease':[1,1],'report_index':null}", "[" STARTED ("a", "1", "true") "]");
+    broker_expect (&broker, "3 wf.3 workflow.requeued ...", "w FENCED {'lease':[1,1],'error':{'code':'malformed',...");
+}
+END_TEST
+
 /* --- contradictions ---------------------------------------------------------------------------------- */
 
 /* What is reported at the third index of "assigned", where step a has succeeded and b has been started. */
@@ -1103,6 +1113,7 @@ main (void)
     tcase_add_test (tests, report_from_an_unknown_connection);
     tcase_add_test (tests, report_from_another_connection_takes_the_lease_along);
     tcase_add_test (tests, progress_is_published_and_not_kept);
+    tcase_add_test (tests, nothing_but_progress_comes_without_an_index);
     LOOP (contradiction_is_fenced_and_loses_the_worker, contradictions);
     LOOP (contradiction_before_the_start, early_contradictions);
     LOOP (contradiction_where_a_step_is_skipped, blocked_contradictions);

@@ -2,76 +2,13 @@
  * The run machine when memory is out: the Nth allocation of a whole life fails, for every N. The
  * machine says so, stays broken, and gives everything back.
  *
- * The sanitizers bring their own malloc; with them there is only the life without failures.
+ * With the sanitizers there is only the life without failures.
  */
 #include <check.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/run_bench.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CAN_FAIL 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CAN_FAIL 0
-#endif
-#endif
-#ifndef CAN_FAIL
-#define CAN_FAIL 1
-#endif
-
-static bool armed;
-static uint64_t allocations, failing; /* since armed; the one that fails */
-static int64_t outstanding;           /* of those made while armed */
-
-#if CAN_FAIL
-extern void *__libc_malloc (size_t size);
-extern void *__libc_calloc (size_t count, size_t size);
-extern void *__libc_realloc (void *old, size_t size);
-extern void __libc_free (void *old);
-
-static bool
-fails (void)
-{
-    return armed && ++allocations == failing;
-}
-
-void *
-malloc (size_t size)
-{
-    if (fails ())
-        return NULL;
-    outstanding += armed;
-    return __libc_malloc (size);
-}
-
-void *
-calloc (size_t count, size_t size)
-{
-    if (fails ())
-        return NULL;
-    outstanding += armed;
-    return __libc_calloc (count, size);
-}
-
-void *
-realloc (void *old, size_t size)
-{
-    if (fails ())
-        return NULL;
-    outstanding += armed && old == NULL;
-    return __libc_realloc (old, size);
-}
-
-void
-free (void *old)
-{
-    outstanding -= armed && old != NULL;
-    __libc_free (old);
-}
-#endif
+#include "tests/support/scarce.h"
 
 static struct reel_run *run;
 static struct reel_run_commands commands;

@@ -416,7 +416,13 @@ static const struct {
     {THREE (AFTER ("'b'"), AFTER ("'c','a'"), AFTER ("'b','a'")), "cycle", "/steps/0/depends_on/0", ": a -> b -> a"},
     {"{'steps':[" STEP ("a", AFTER ("'d'")) "," STEP ("b", AFTER ("'a'")) "," STEP ("c", AFTER ("'b'")) "," STEP (
          "d", AFTER ("'c','b','ghost','d'")) "]}",
-     "cycle", "/steps/0/depends_on/0", ": a -> d -> b -> a"}, /* the shortest way round */
+     "cycle", "/steps/0/depends_on/0", ": a -> d -> b -> a"},
+    {"{'steps':[" STEP ("a", AFTER ("'e'")) "," STEP ("b", AFTER ("'a'")) "," STEP ("c", AFTER ("'a'")) "," STEP (
+         "d", AFTER ("'c'")) "," STEP ("e", AFTER ("'b','d'")) "]}",
+     "cycle", "/steps/0/depends_on/0", ": a -> e -> b -> a"}, /* the shortest way round, wherever it is */
+    {"{'steps':[" STEP ("a", AFTER ("'e'")) "," STEP ("b", AFTER ("'a'")) "," STEP ("c", AFTER ("'a'")) "," STEP (
+         "d", AFTER ("'c'")) "," STEP ("e", AFTER ("'d','b'")) "]}",
+     "cycle", "/steps/0/depends_on/0", ": a -> e -> b -> a"},
     /* bad_status */
     {ONE (",'status':'running'"), "bad_status", "/steps/0/status", "set it to pending"},
     {ONE (",'status':'succeeded'"), "bad_status", "/steps/0/status", "needs its receipt"},
@@ -434,6 +440,7 @@ static const struct {
     {TWO ("", AFTER ("'a'") FAILED), "bad_status", "/steps/1/status", "only after all its dependencies"},
     {TWO (FAILED, AFTER ("'a'") FAILED), "bad_status", "/steps/1/status", "only after all its dependencies"},
     {THREE (SUCCEEDED, "", AFTER ("'a','b'") SUCCEEDED), "bad_status", "/steps/2/status", ""},
+    {THREE (SUCCEEDED, "", AFTER ("'b','a'") SUCCEEDED), "bad_status", "/steps/2/status", ""},
     /* bad_reference: the map that is the reference */
     {TWO ("", ",'payload':{'x':{'$ref':'#/a/output'}}"), "bad_reference", "/steps/1/payload/x",
      "a is not in this step's depends_on"},
@@ -515,6 +522,7 @@ START_TEST (half_executed_documents_are_taken)
         THREE (FAILED, AFTER ("'a'") SKIPPED, AFTER ("'b'") SKIPPED),
         THREE (FAILED, AFTER ("'a'") SKIPPED, AFTER ("'b'")),
         THREE (SUCCEEDED, FAILED, AFTER ("'a','b'") SKIPPED),
+        THREE (SUCCEEDED, FAILED, AFTER ("'b','a'") SKIPPED),
         THREE (FAILED, "", AFTER ("'a','b'") SKIPPED),
     };
     for (size_t i = 0; i < COUNT (documents); i++)
@@ -839,10 +847,17 @@ START_TEST (memory_is_used_again_after_anything)
     ck_assert_taken (depends_of (1000), REEL_WORKFLOW_STRICT);
     ck_assert_refused (document ("{'workflow_id':'w','steps':[]}"), REEL_WORKFLOW_STRICT, "empty_workflow", "/steps",
                        "");
+    ck_assert_refused (document ("{'workflow_id':'w'}"), REEL_WORKFLOW_STRICT, "missing_field", "", "");
+    ck_assert_taken (
+        document ("{'workflow_id':'w','created_at':'2026-04-28T09:10:06Z','global_provenance':{},'steps':[" STEP (
+            "a", "") "]}"),
+        REEL_WORKFLOW_STRICT);
     ck_assert_taken (document (ONE ("")), REEL_WORKFLOW_STRICT);
     ck_assert_uint_eq (workflow.step_count, 1);
     ck_assert_uint_eq (workflow.depends_count, 0);
     ck_assert_uint_eq (workflow.workflow_id.len, 0); /* nothing is left of an earlier one */
+    ck_assert_uint_eq (workflow.created_at.len, 0);
+    ck_assert_uint_eq (workflow.global_provenance.len, 0);
     ck_assert_int_eq (reel_workflow_find (&workflow, reel_slice_text ("s0")), -1);
     reel_workflow_free (&workflow);
     ck_assert_ptr_null (workflow.steps);

@@ -15,7 +15,7 @@
 #define LIST_SCAN_MAX 100000 /* live workflows that a LIST of one status looks at */
 
 struct reel_message *
-reel_client_begin (struct reel_core *core, const struct reel_asker *asker)
+reel_request_begin (struct reel_core *core, const struct reel_asker *asker)
 {
     /* The replies stand in the table in the order of the requests. */
     enum reel_command reply = (enum reel_command) (REEL_OK_SUBMIT + (core->in.command - REEL_SUBMIT));
@@ -26,14 +26,14 @@ reel_client_begin (struct reel_core *core, const struct reel_asker *asker)
 }
 
 enum reel_status
-reel_client_reply (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
+reel_request_reply (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
 {
     return reel_effects_send (effects, REEL_SOCKET_CLIENT, asker->peer, asker->delimiter, &core->out);
 }
 
 enum reel_status
-reel_client_refuse (struct reel_core *core, const struct reel_asker *asker, const char *code, const char *reason,
-                    const char *path, const char *message, struct reel_effects *effects)
+reel_request_refuse (struct reel_core *core, const struct reel_asker *asker, const char *code, const char *reason,
+                     const char *path, const char *message, struct reel_effects *effects)
 {
     struct reel_message *error = &core->out;
     core->counters.refused++;
@@ -46,18 +46,19 @@ reel_client_refuse (struct reel_core *core, const struct reel_asker *asker, cons
         reel_message_set_text (error, REEL_F_REASON, reason);
     if (path != NULL)
         reel_message_set_text (error, REEL_F_PATH, path);
-    return reel_client_reply (core, asker, effects);
+    return reel_request_reply (core, asker, effects);
 }
 
 static enum reel_status
 unknown_workflow (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
 {
-    return reel_client_refuse (core, asker, "unknown_workflow", NULL, NULL, "there is no workflow of that id", effects);
+    return reel_request_refuse (core, asker, "unknown_workflow", NULL, NULL, "there is no workflow of that id",
+                                effects);
 }
 
 enum reel_status
-reel_client_read (struct reel_core *core, const struct reel_asker *asker, const struct reel_read *read,
-                  struct reel_slice header, struct reel_slice extra, struct reel_effects *effects)
+reel_request_read (struct reel_core *core, const struct reel_asker *asker, const struct reel_read *read,
+                   struct reel_slice header, struct reel_slice extra, struct reel_effects *effects)
 {
     struct reel_buf *context = &core->context;
     reel_buf_clear (context);
@@ -78,12 +79,12 @@ static enum reel_status
 reply_submitted (struct reel_core *core, const struct reel_asker *asker, const struct reel_flow *flow, bool duplicate,
                  struct reel_effects *effects)
 {
-    struct reel_message *ok = reel_client_begin (core, asker);
+    struct reel_message *ok = reel_request_begin (core, asker);
     reel_message_set (ok, REEL_F_WORKFLOW_ID, flow->workflow_id);
     reel_message_set_text (ok, REEL_F_STATUS, reel_flow_state_name (flow->state));
     reel_message_set_bool (ok, REEL_F_DUPLICATE, duplicate);
     reel_message_set_uint (ok, REEL_F_SEQ, flow->accepted_seq);
-    return reel_client_reply (core, asker, effects);
+    return reel_request_reply (core, asker, effects);
 }
 
 static enum reel_status
@@ -115,19 +116,19 @@ refuse_document (struct reel_core *core, const struct reel_asker *asker, const s
                  struct reel_effects *effects)
 {
     bool malformed = strcmp (err->code, "malformed") == 0;
-    return reel_client_refuse (core, asker, malformed ? "malformed" : "invalid_workflow", malformed ? NULL : err->code,
-                               err->path, err->message, effects);
+    return reel_request_refuse (core, asker, malformed ? "malformed" : "invalid_workflow", malformed ? NULL : err->code,
+                                err->path, err->message, effects);
 }
 
 enum reel_status
-reel_client_submit (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
-                    struct reel_slice document, bool fresh, struct reel_effects *effects)
+reel_request_submit (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
+                     struct reel_slice document, bool fresh, struct reel_effects *effects)
 {
     struct reel_error err = {0};
     char uuid[REEL_UUID_BYTES];
     if (document.len > REEL_DOCUMENT_BYTES_MAX)
-        return reel_client_refuse (core, asker, "too_large", NULL, NULL,
-                                   "the document is larger than 16 MiB, which is the limit", effects);
+        return reel_request_refuse (core, asker, "too_large", NULL, NULL,
+                                    "the document is larger than 16 MiB, which is the limit", effects);
     enum reel_status status = reel_workflow_parse (&core->workflow, document, REEL_WORKFLOW_STRICT, &err);
     if (status == REEL_INVALID)
         return refuse_document (core, asker, &err, effects);
@@ -144,26 +145,26 @@ reel_client_submit (struct reel_core *core, const struct reel_asker *asker, stru
         return reply_submitted (core, asker, flow, true, effects);
     }
     if (flow != NULL)
-        return reel_client_refuse (core, asker, "conflict", NULL, "/workflow_id",
-                                   "another document was submitted under this workflow_id", effects);
+        return reel_request_refuse (core, asker, "conflict", NULL, "/workflow_id",
+                                    "another document was submitted under this workflow_id", effects);
     uint64_t fingerprint = reel_core_fingerprint (core, workflow_id);
     uint64_t ended_seq = fresh ? 0 : reel_map_get (&core->ended, fingerprint);
     if (ended_seq != 0) {
         struct reel_read read = {.kind = REEL_READ_ENDED, .seq = ended_seq};
-        return reel_client_read (core, asker, &read, header, document, effects);
+        return reel_request_read (core, asker, &read, header, document, effects);
     }
     uint64_t live = core->state_count[REEL_FLOW_QUEUED] + core->state_count[REEL_FLOW_RUNNING]
                     + core->state_count[REEL_FLOW_HELD];
     if (live >= core->setup.queue_count_max || core->live_bytes + document.len > core->setup.queue_bytes_max)
-        return reel_client_refuse (
+        return reel_request_refuse (
             core, asker, "overloaded", NULL, NULL,
             live >= core->setup.queue_count_max
                 ? "the limit of live workflows (queue-count-max) is reached; try later"
                 : "the limit of memory for live workflows (queue-bytes-max) is reached; try later",
             effects);
     if (reel_map_get (&core->flows, fingerprint) != 0)
-        return reel_client_refuse (core, asker, "internal", NULL, NULL,
-                                   "this workflow_id collides with another in the table; choose another", effects);
+        return reel_request_refuse (core, asker, "internal", NULL, NULL,
+                                    "this workflow_id collides with another in the table; choose another", effects);
     return accept (core, asker, workflow_id, document, effects);
 }
 
@@ -174,9 +175,9 @@ on_submit (struct reel_core *core, const struct reel_asker *asker, struct reel_s
 {
     const struct reel_message *in = &core->in;
     if (reel_message_has (in, REEL_F_PROVENANCE) && in->value[REEL_F_PROVENANCE].s.len > REEL_PROVENANCE_BYTES_MAX)
-        return reel_client_refuse (core, asker, "too_large", NULL, "/provenance",
-                                   "the provenance is larger than 256 KiB, which is the limit", effects);
-    return reel_client_submit (core, asker, header, in->document, false, effects);
+        return reel_request_refuse (core, asker, "too_large", NULL, "/provenance",
+                                    "the provenance is larger than 256 KiB, which is the limit", effects);
+    return reel_request_submit (core, asker, header, in->document, false, effects);
 }
 
 /* --- GET, RECEIPT --------------------------------------------------------------------------- */
@@ -193,7 +194,7 @@ reply_live (struct reel_core *core, const struct reel_asker *asker, const struct
                            reel_flow_created_at (flow, created_at));
     if (reel_buf_status (&core->receipt) != REEL_OK)
         return REEL_NO_MEMORY;
-    struct reel_message *ok = reel_client_begin (core, asker);
+    struct reel_message *ok = reel_request_begin (core, asker);
     const char *waiting_for = flow->state == REEL_FLOW_QUEUED ? reel_queue_waiting_for (flow) : NULL;
     reel_message_set (ok, REEL_F_WORKFLOW_ID, flow->workflow_id);
     reel_message_set_text (ok, REEL_F_STATUS, reel_flow_state_name (flow->state));
@@ -212,7 +213,7 @@ reply_live (struct reel_core *core, const struct reel_asker *asker, const struct
     if (flow->provenance.len > 0)
         reel_message_set (ok, REEL_F_PROVENANCE, flow->provenance);
     reel_message_set_document (ok, reel_buf_slice (&core->receipt));
-    return reel_client_reply (core, asker, effects);
+    return reel_request_reply (core, asker, effects);
 }
 
 /* What GET and RECEIPT do with a workflow that is not live: ask the journal, or say that there is none. */
@@ -224,7 +225,7 @@ read_ended (struct reel_core *core, const struct reel_asker *asker, struct reel_
     struct reel_read read = {.kind = REEL_READ_ENDED,
                              .seq = reel_map_get (&core->ended, reel_core_fingerprint (core, workflow_id))};
     return read.seq == 0 ? unknown_workflow (core, asker, effects)
-                         : reel_client_read (core, asker, &read, header, REEL_SLICE_NONE, effects);
+                         : reel_request_read (core, asker, &read, header, REEL_SLICE_NONE, effects);
 }
 
 static struct reel_slice
@@ -263,7 +264,7 @@ wait_for_end (struct reel_core *core, const struct reel_asker *asker, struct ree
 }
 
 void
-reel_client_drop_wait (struct reel_core *core, struct reel_wait *wait)
+reel_request_drop_wait (struct reel_core *core, struct reel_wait *wait)
 {
     reel_heap_remove (&core->waits, &wait->deadline);
     if (wait->prev != NULL)
@@ -285,12 +286,12 @@ static enum reel_status
 not_finished (struct reel_core *core, const struct reel_asker *asker, const struct reel_flow *flow,
               struct reel_effects *effects)
 {
-    return reel_client_refuse (core, asker, "not_finished", reel_flow_state_name (flow->state), NULL,
-                               "the workflow has not ended yet", effects);
+    return reel_request_refuse (core, asker, "not_finished", reel_flow_state_name (flow->state), NULL,
+                                "the workflow has not ended yet", effects);
 }
 
 enum reel_status
-reel_client_expire_waits (struct reel_core *core, struct reel_effects *effects)
+reel_request_expire_waits (struct reel_core *core, struct reel_effects *effects)
 {
     struct reel_heap_node *node;
     while ((node = reel_heap_top (&core->waits)) != NULL && node->key <= core->now.monotonic_us) {
@@ -299,17 +300,18 @@ reel_client_expire_waits (struct reel_core *core, struct reel_effects *effects)
         enum reel_status status = not_finished (core, &asker, wait->flow, effects);
         if (status != REEL_OK)
             return status;
-        reel_client_drop_wait (core, wait);
+        reel_request_drop_wait (core, wait);
     }
     return REEL_OK;
 }
 
 enum reel_status
-reel_client_ended (struct reel_core *core, struct reel_flow *flow, const char *status, struct reel_span receipt,
-                   struct reel_effects *effects)
+reel_request_ended (struct reel_core *core, struct reel_flow *flow, const char *status, struct reel_span receipt,
+                    struct reel_effects *effects)
 {
-    while (flow->waits != NULL) {
-        struct reel_asker asker = waiting (flow->waits);
+    for (struct reel_wait *wait = flow->waits, *next; wait != NULL; wait = next) {
+        struct reel_asker asker = waiting (wait);
+        next = wait->next;
         reel_message_init (&core->out, REEL_OK_RECEIPT);
         if (asker.request_id.len > 0)
             reel_message_set (&core->out, REEL_F_REQUEST_ID, asker.request_id);
@@ -318,7 +320,7 @@ reel_client_ended (struct reel_core *core, struct reel_flow *flow, const char *s
         if (reel_effects_send_span (effects, REEL_SOCKET_CLIENT, asker.peer, asker.delimiter, &core->out, receipt)
             != REEL_OK)
             return REEL_NO_MEMORY;
-        reel_client_drop_wait (core, flow->waits);
+        reel_request_drop_wait (core, wait);
     }
     return REEL_OK;
 }
@@ -335,8 +337,8 @@ on_receipt (struct reel_core *core, const struct reel_asker *asker, struct reel_
     if (wait_ms == 0)
         return not_finished (core, asker, flow, effects);
     if (core->waits.count >= core->setup.waits_max)
-        return reel_client_refuse (core, asker, "overloaded", NULL, NULL,
-                                   "the limit of waiting requests (waits-max) is reached; try later", effects);
+        return reel_request_refuse (core, asker, "overloaded", NULL, NULL,
+                                    "the limit of waiting requests (waits-max) is reached; try later", effects);
     return wait_for_end (core, asker, flow, (int64_t) (wait_ms < REEL_WAIT_MS_MAX ? wait_ms : REEL_WAIT_MS_MAX));
 }
 
@@ -350,7 +352,7 @@ on_get (struct reel_core *core, const struct reel_asker *asker, struct reel_slic
 /* --- LIST, EVENTS --------------------------------------------------------------------------- */
 
 uint32_t
-reel_client_limit (const struct reel_core *core, uint32_t standard, uint32_t most)
+reel_request_limit (const struct reel_core *core, uint32_t standard, uint32_t most)
 {
     const struct reel_message *in = &core->in;
     uint64_t asked = reel_message_has (in, REEL_F_LIMIT) ? in->value[REEL_F_LIMIT].u : standard;
@@ -429,19 +431,19 @@ pack_live_rows (const struct reel_core *core, const struct wanted *wanted, struc
 }
 
 enum reel_status
-reel_client_reply_list (struct reel_core *core, const struct reel_asker *asker, struct reel_slice rows, uint32_t count,
-                        uint64_t next, struct reel_effects *effects)
+reel_request_reply_list (struct reel_core *core, const struct reel_asker *asker, struct reel_slice rows, uint32_t count,
+                         uint64_t next, struct reel_effects *effects)
 {
     reel_buf_clear (&core->scratch);
     reel_pack_array (&core->scratch, count);
     reel_buf_add_slice (&core->scratch, rows);
     if (reel_buf_status (&core->scratch) != REEL_OK)
         return REEL_NO_MEMORY;
-    struct reel_message *ok = reel_client_begin (core, asker);
+    struct reel_message *ok = reel_request_begin (core, asker);
     reel_message_set (ok, REEL_F_WORKFLOWS, reel_buf_slice (&core->scratch));
     if (next > 0)
         reel_message_set_uint (ok, REEL_F_NEXT, next);
-    return reel_client_reply (core, asker, effects);
+    return reel_request_reply (core, asker, effects);
 }
 
 static enum reel_status
@@ -449,7 +451,7 @@ on_list (struct reel_core *core, const struct reel_asker *asker, struct reel_sli
 {
     const struct reel_message *in = &core->in;
     struct wanted wanted = {ANY_STATUS, INT64_MAX,
-                            reel_client_limit (core, REEL_LIST_LIMIT_DEFAULT, REEL_LIST_LIMIT_MAX)};
+                            reel_request_limit (core, REEL_LIST_LIMIT_DEFAULT, REEL_LIST_LIMIT_MAX)};
     if (reel_message_has (in, REEL_F_AFTER) && in->value[REEL_F_AFTER].u > 0)
         wanted.before = in->value[REEL_F_AFTER].u;
     if (reel_message_has (in, REEL_F_STATUS)) {
@@ -457,8 +459,9 @@ on_list (struct reel_core *core, const struct reel_asker *asker, struct reel_sli
         while (wanted.status < STATUS_COUNT && !reel_slice_is (in->value[REEL_F_STATUS].s, statuses[wanted.status]))
             wanted.status++;
         if (wanted.status == STATUS_COUNT)
-            return reel_client_refuse (core, asker, "malformed", NULL, "/status",
-                                       "status is one of queued, running, held, succeeded, failed, cancelled", effects);
+            return reel_request_refuse (core, asker, "malformed", NULL, "/status",
+                                        "status is one of queued, running, held, succeeded, failed, cancelled",
+                                        effects);
     }
     struct reel_buf *rows = &core->receipt;
     uint64_t next = 0;
@@ -469,14 +472,14 @@ on_list (struct reel_core *core, const struct reel_asker *asker, struct reel_sli
     if (reel_buf_status (rows) != REEL_OK)
         return REEL_NO_MEMORY;
     if (wanted.status <= REEL_FLOW_HELD)
-        return reel_client_reply_list (core, asker, reel_buf_slice (rows), count, next, effects);
+        return reel_request_reply_list (core, asker, reel_buf_slice (rows), count, next, effects);
     struct reel_read read = {
         .kind = REEL_READ_LIST,
         .after = wanted.before,
         .limit = wanted.limit,
         .status = wanted.status == ANY_STATUS ? NULL : statuses[wanted.status],
     };
-    return reel_client_read (core, asker, &read, header, reel_buf_slice (rows), effects);
+    return reel_request_read (core, asker, &read, header, reel_buf_slice (rows), effects);
 }
 
 static enum reel_status
@@ -487,7 +490,7 @@ on_events (struct reel_core *core, const struct reel_asker *asker, struct reel_s
     struct reel_read read = {
         .kind = REEL_READ_EVENTS,
         .after = in->value[REEL_F_AFTER].u,
-        .limit = reel_client_limit (core, REEL_EVENTS_LIMIT_DEFAULT, REEL_EVENTS_LIMIT_MAX),
+        .limit = reel_request_limit (core, REEL_EVENTS_LIMIT_DEFAULT, REEL_EVENTS_LIMIT_MAX),
     };
     if (reel_message_has (in, REEL_F_WORKFLOW_ID)) {
         struct reel_slice workflow_id = in->value[REEL_F_WORKFLOW_ID].s;
@@ -498,7 +501,7 @@ on_events (struct reel_core *core, const struct reel_asker *asker, struct reel_s
         if (read.seq == 0)
             return unknown_workflow (core, asker, effects);
     }
-    return reel_client_read (core, asker, &read, header, REEL_SLICE_NONE, effects);
+    return reel_request_read (core, asker, &read, header, REEL_SLICE_NONE, effects);
 }
 
 /* --- WORKERS, STATS, PING ------------------------------------------------------------------- */
@@ -512,9 +515,9 @@ on_workers (struct reel_core *core, const struct reel_asker *asker, struct reel_
         reel_worker_row (&core->receipt, core->peers[i]);
     if (reel_buf_status (&core->receipt) != REEL_OK)
         return REEL_NO_MEMORY;
-    struct reel_message *ok = reel_client_begin (core, asker);
+    struct reel_message *ok = reel_request_begin (core, asker);
     reel_message_set (ok, REEL_F_WORKERS, reel_buf_slice (&core->receipt));
-    return reel_client_reply (core, asker, effects);
+    return reel_request_reply (core, asker, effects);
 }
 
 static void
@@ -554,25 +557,25 @@ on_stats (struct reel_core *core, const struct reel_asker *asker, struct reel_ef
     pack_number (buf, "subscribers", shell->subscribers);
     if (reel_buf_status (buf) != REEL_OK)
         return REEL_NO_MEMORY;
-    struct reel_message *ok = reel_client_begin (core, asker);
+    struct reel_message *ok = reel_request_begin (core, asker);
     reel_message_set (ok, REEL_F_COUNTERS, reel_slice (buf->data, gauges_at));
     reel_message_set (ok, REEL_F_GAUGES, reel_slice (buf->data + gauges_at, buf->len - gauges_at));
-    return reel_client_reply (core, asker, effects);
+    return reel_request_reply (core, asker, effects);
 }
 
 static enum reel_status
 on_ping (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
 {
-    struct reel_message *ok = reel_client_begin (core, asker);
+    struct reel_message *ok = reel_request_begin (core, asker);
     reel_message_set_text (ok, REEL_F_VERSION, REEL_VERSION);
     reel_message_set_uint (ok, REEL_F_EPOCH, core->epoch);
     reel_message_set_bool (ok, REEL_F_IS_READY, core->started);
     reel_message_set_bool (ok, REEL_F_PAUSED, false);
-    return reel_client_reply (core, asker, effects);
+    return reel_request_reply (core, asker, effects);
 }
 
 enum reel_status
-reel_client_message (struct reel_core *core, const struct reel_core_frames *frames, struct reel_effects *effects)
+reel_request_message (struct reel_core *core, const struct reel_core_frames *frames, struct reel_effects *effects)
 {
     struct reel_error err = {0};
     struct reel_message *in = &core->in;
@@ -583,8 +586,8 @@ reel_client_message (struct reel_core *core, const struct reel_core_frames *fram
         asker.request_id = in->value[REEL_F_REQUEST_ID].s;
     if (status == REEL_INVALID) {
         core->counters.malformed++;
-        return reel_client_refuse (core, &asker, err.code, NULL, err.path[0] == '\0' ? NULL : err.path, err.message,
-                                   effects);
+        return reel_request_refuse (core, &asker, err.code, NULL, err.path[0] == '\0' ? NULL : err.path, err.message,
+                                    effects);
     }
     if (status != REEL_OK)
         return status;

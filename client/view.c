@@ -82,7 +82,8 @@ reel_view_load (struct reel_view *view, struct reel_slice document)
 {
     struct reel_workflow workflow = {0};
     struct reel_view_step *steps = NULL;
-    enum reel_status status = reel_workflow_parse (&workflow, document, REEL_WORKFLOW_RUNNING_OK, NULL);
+    enum reel_status status = reel_workflow_parse (&workflow, document, REEL_WORKFLOW_RUNNING_OK | REEL_WORKFLOW_GROWN,
+                                                   NULL);
     if (status != REEL_OK)
         goto out;
     steps = calloc (workflow.step_count, sizeof *steps);

@@ -263,8 +263,8 @@ identify (struct local *local)
     struct reel_workflow workflow = {0};
     struct reel_random random;
     uint64_t seed;
-    enum reel_status status = reel_workflow_parse (&workflow, local->setup->document, REEL_WORKFLOW_RUNNING_OK,
-                                                   local->err);
+    enum reel_status status = reel_workflow_parse (&workflow, local->setup->document,
+                                                   REEL_WORKFLOW_RUNNING_OK | REEL_WORKFLOW_GROWN, local->err);
     if (status == REEL_OK) {
         local->started_us = reel_clock_wall_us ();
         reel_random_system (&seed, sizeof seed);
@@ -285,7 +285,7 @@ make_run (struct local *local)
 {
     struct reel_run_setup setup = {
         .document = local->setup->document,
-        .flags = REEL_WORKFLOW_RUNNING_OK,
+        .flags = REEL_WORKFLOW_RUNNING_OK | REEL_WORKFLOW_GROWN,
         .workflow_id = reel_buf_slice (&local->workflow_id),
         .provenance = local->setup->provenance,
         .delivery = 1,

@@ -345,7 +345,7 @@ make_run (struct shell *shell, struct reel_run **run, struct reel_error *err)
     const struct reel_message *in = &shell->in;
     struct reel_run_setup setup = {
         .document = in->document,
-        .flags = REEL_WORKFLOW_STRICT,
+        .flags = REEL_WORKFLOW_GROWN, /* as it stands: receipts and all */
         .workflow_id = in->value[REEL_F_WORKFLOW_ID].s,
         .delivery = in->value[REEL_F_DELIVERY].u > UINT32_MAX ? UINT32_MAX : (uint32_t) in->value[REEL_F_DELIVERY].u,
         .lease_ms = shell->lease_ms,

@@ -243,12 +243,12 @@ take_events (struct reel_core *core, struct reel_flow *flow, struct reel_peer *p
     uint64_t first = numbered ? report->value[REEL_F_REPORT_INDEX].u : 0, durable = flow->report_index;
     struct reel_cursor cursor = reel_scan_start (report->document);
     struct reel_value head;
+    struct reel_error err;
     bool ended = false, read = reel_scan_next (&cursor, &head);
     if (numbered && first > durable + 1)
         count = 0; /* beyond a gap */
     for (uint32_t i = 0; i < count && read; i++) {
         struct reel_slice map;
-        struct reel_error err = {0};
         char path[16];
         read = reel_scan_skip (&cursor, &map);
         if (numbered && first + i <= durable)
@@ -302,9 +302,13 @@ reel_worker_report_refused (struct reel_core *core, struct reel_slice route, str
     struct reel_flow *flow = reel_core_find_lease (core, lease);
     struct reel_peer *peer = reel_roster_find (core, route);
     core->counters.malformed++;
-    if (flow == NULL || peer == NULL)
-        return reel_worker_send_fenced (core, route, lease, err, effects);
+    if (flow == NULL && reel_worker_send_fenced (core, route, lease, err, effects) != REEL_OK)
+        return REEL_NO_MEMORY;
+    if (peer == NULL)
+        return reel_worker_send_who (core, route, effects);
     reel_worker_heard (core, peer);
+    if (flow == NULL)
+        return REEL_OK;
     enum reel_status status = reel_lease_renew (core, flow, peer, effects);
     return status == REEL_OK ? refuse_report (core, flow, peer, lease, err, effects) : status;
 }

@@ -336,9 +336,17 @@ START_TEST (hand_out_goes_round_while_others_wait)
 }
 END_TEST
 
-START_TEST (hand_out_at_once_goes_round)
+START_TEST (hand_out_goes_round_past_the_busy)
 {
-    shares (0);
+    broker_ready (&broker, "u", 9, "'echo'");
+    broker_ready (&broker, "v", 0, "'echo'");
+    broker_ready (&broker, "w", 9, "'echo'");
+    ck_assert_str_eq (shares (6), "uwuwuw");
+}
+END_TEST
+
+START_TEST (hand_out_at_once_fills_one_worker)
+{
     for (int i = 0; i < 4; i++) {
         char document[128];
         snprintf (document, sizeof document, "{'workflow_id':'%d','steps':[{'step_id':'a','modality':'x'}]}", i);
@@ -403,6 +411,19 @@ START_TEST (report_of_every_kind)
     /* The lease is over with it. */
     broker_report (&broker, "w", 1, 9, "[" ENDED "]");
     broker_expect (&broker, "w FENCED {'lease':[1,1]}");
+}
+END_TEST
+
+START_TEST (step_starts_with_its_first_attempt)
+{
+    broker_ready (&broker, "w", 1, "'echo'");
+    broker_submit (&broker, ONE ("wf"));
+    broker_report (&broker, "w", 1, 1,
+                   "[{'kind':'step.started','at_us':7,'step_id':'a','attempt':1,'idempotent':true}," RETRYING ("a")
+                   ",{'kind':'step.started','at_us':9,'step_id':'a','attempt':2,'idempotent':true},"
+                   "{'kind':'step.succeeded','at_us':11,'step_id':'a','receipt':{}}]");
+    broker_client (&broker, "c", "GET", "{'workflow_id':'wf'}", NULL);
+    ck_assert_ptr_nonnull (strstr (broker_document (&broker), "'started_us':7,'finished_us':11"));
 }
 END_TEST
 
@@ -723,6 +744,17 @@ START_TEST (unreadable_report_is_fenced_where_its_lease_can_be_read)
                    "w FENCED {'lease':[1,1],'error':{'code':'malformed',...");
     broker_worker (&broker, "w", "REPORT", headers[_i], "[]");
     broker_expect (&broker, "w FENCED {'lease':[1,1],'error':{'code':'malformed',...");
+}
+END_TEST
+
+START_TEST (unreadable_report_from_an_unknown_connection)
+{
+    assigned ();
+    broker_worker (&broker, "x", "REPORT", "{'lease':[1,1]}", "[]");
+    broker_expect (&broker, "x WHO {}");
+    broker_worker (&broker, "x", "REPORT", "{'lease':[1,9]}", "[]");
+    broker_expect (&broker, "x FENCED {'lease':[1,9],'error':...", "x WHO {}");
+    ck_assert_str_eq (status ("wf"), "running");
 }
 END_TEST
 
@@ -1101,9 +1133,11 @@ main (void)
     tcase_add_test (tests, hand_out_fills_the_slots_and_no_more);
     tcase_add_test (tests, hand_out_goes_round);
     tcase_add_test (tests, hand_out_goes_round_while_others_wait);
-    tcase_add_test (tests, hand_out_at_once_goes_round);
+    tcase_add_test (tests, hand_out_goes_round_past_the_busy);
+    tcase_add_test (tests, hand_out_at_once_fills_one_worker);
     tcase_add_test (tests, hand_out_stops_when_its_effects_are_full);
     tcase_add_test (tests, report_of_every_kind);
+    tcase_add_test (tests, step_starts_with_its_first_attempt);
     tcase_add_test (tests, report_of_an_end_with_an_error);
     tcase_add_test (tests, report_of_an_end_with_a_nil_error_is_one_without);
     tcase_add_test (tests, report_of_a_failure_before_the_start);
@@ -1123,6 +1157,7 @@ main (void)
     tcase_add_test (tests, nothing_comes_after_the_last_event);
     tcase_add_test (tests, report_index_counts_from_one);
     tcase_add_loop_test (tests, unreadable_report_is_fenced_where_its_lease_can_be_read, 0, 3);
+    tcase_add_test (tests, unreadable_report_from_an_unknown_connection);
     tcase_add_loop_test (tests, unreadable_report_without_a_lease_is_an_error, 0, 4);
     tcase_add_test (tests, report_without_a_document);
     tcase_add_loop_test (tests, report_whose_document_is_no_array_of_maps, 0, 9);

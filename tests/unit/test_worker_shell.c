@@ -325,6 +325,7 @@ START_TEST (ready_says_what_it_can_do)
     ck_assert (reel_slice_is (reel_buf_slice (&text), "[\"echo\",\"fail\",\"sleep\"]"));
     reel_buf_clear (&text);
     ck_assert_int_eq (reel_json_write (in.value[REEL_F_DISPATCH].s, 0, &text), REEL_OK);
+    reel_buf_add_byte (&text, '\0');
     ck_assert_ptr_eq (strstr ((const char *) text.data, "{\"echo\":{\"adapter\":\"echo\",\"class\":\"idempotent\"}"),
                       text.data);
     reel_buf_free (&text);

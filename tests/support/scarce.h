@@ -2,7 +2,7 @@
  * Memory that runs out: in a test that includes this, the allocation number `failing` fails, counted from when `armed`
  * was set, and `outstanding` says how many of those made since have not been given back.
  *
- * The sanitizers bring their own malloc; with them CAN_FAIL is 0 and nothing ever fails.
+ * The sanitizers and valgrind bring their own malloc; with them can_fail() is false and nothing ever fails.
  */
 #ifndef REEL_TESTS_SUPPORT_SCARCE_H
 #define REEL_TESTS_SUPPORT_SCARCE_H
@@ -22,6 +22,12 @@
 #ifndef CAN_FAIL
 #define CAN_FAIL 1
 #endif
+
+static bool
+can_fail (void)
+{
+    return CAN_FAIL && getenv ("REEL_VALGRIND") == NULL;
+}
 
 static bool armed;
 static uint64_t allocations, failing; /* since armed; the one that fails */

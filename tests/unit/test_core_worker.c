@@ -306,15 +306,16 @@ static const char *
 shares (int count)
 {
     static char text[64];
-    struct reel_buf document = {0};
-    text[0] = '\0';
+    struct reel_buf document = {0}, peers = {0};
     for (int i = 0; i < count; i++) {
         reel_buf_clear (&document);
         reel_buf_printf (&document, "{'workflow_id':'%d','steps':[{'step_id':'a','modality':'echo'}]}%c", i, 0);
         broker_submit (&broker, (const char *) document.data);
-        strcat (text, broker.sent[broker.sent_count - 1].peer);
+        reel_buf_add_text (&peers, broker.sent[broker.sent_count - 1].peer);
     }
+    (void) snprintf (text, sizeof text, "%.*s", REEL_TEXT (peers));
     reel_buf_free (&document);
+    reel_buf_free (&peers);
     return text;
 }
 
@@ -419,9 +420,9 @@ START_TEST (step_starts_with_its_first_attempt)
     broker_ready (&broker, "w", 1, "'echo'");
     broker_submit (&broker, ONE ("wf"));
     broker_report (&broker, "w", 1, 1,
-                   "[{'kind':'step.started','at_us':7,'step_id':'a','attempt':1,'idempotent':true}," RETRYING ("a")
-                   ",{'kind':'step.started','at_us':9,'step_id':'a','attempt':2,'idempotent':true},"
-                   "{'kind':'step.succeeded','at_us':11,'step_id':'a','receipt':{}}]");
+                   "[{'kind':'step.started','at_us':7,'step_id':'a','attempt':1,'idempotent':true}," RETRYING (
+                       "a") ",{'kind':'step.started','at_us':9,'step_id':'a','attempt':2,'idempotent':true},"
+                            "{'kind':'step.succeeded','at_us':11,'step_id':'a','receipt':{}}]");
     broker_client (&broker, "c", "GET", "{'workflow_id':'wf'}", NULL);
     ck_assert_ptr_nonnull (strstr (broker_document (&broker), "'started_us':7,'finished_us':11"));
 }

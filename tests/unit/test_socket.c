@@ -66,7 +66,7 @@ START_TEST (free_port)
     void *socket = opened ((struct reel_socket_setup){.type = ZMQ_ROUTER});
     ck_assert_msg (reel_socket_bind (socket, free_ports[_i], endpoint, &err) == REEL_OK, "%s", err.message);
     ck_assert (strncmp (endpoint, "tcp://127.0.0.1:", 16) == 0);
-    ck_assert_int_gt (atoi (endpoint + 16), 0);
+    ck_assert_int_gt (strtol (endpoint + 16, NULL, 10), 0);
 
     void *second = opened ((struct reel_socket_setup){.type = ZMQ_ROUTER});
     ck_assert_int_eq (reel_socket_bind (second, endpoint, NULL, &err), REEL_IO);

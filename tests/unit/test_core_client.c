@@ -860,6 +860,7 @@ START_TEST (list_by_status)
 {
     six ();
     ck_assert_str_eq (list ("{'status':'queued'}"), "6:queued 1:queued");
+    ck_assert_str_eq (broker_header (&broker, "/next"), "");
     ck_assert_str_eq (list ("{'status':'running'}"), "3:running");
     ck_assert_str_eq (list ("{'status':'held'}"), "4:held");
     ck_assert_str_eq (list ("{'status':'succeeded'}"), "2:succeeded");

@@ -195,6 +195,17 @@ START_TEST (ready_of_a_known_instance_moves_it)
 }
 END_TEST
 
+START_TEST (ready_of_a_known_instance_leaves_nothing_behind)
+{
+    broker_worker (&broker, "w1", "READY", "{'name':'w'," INSTANCE ",'slots':1,'modalities':['echo']}", NULL);
+    broker_worker (&broker, "w2", "READY", "{'name':'w'," INSTANCE ",'slots':1,'modalities':['echo']}", NULL);
+    broker_worker (&broker, "w2", "LEAVE", "{}", NULL);
+    broker_forget (&broker);
+    broker_worker (&broker, "w1", "HEARTBEAT", "{'leases':[],'sent_us':1}", NULL);
+    broker_expect (&broker, "w1 WHO {}");
+}
+END_TEST
+
 START_TEST (ready_of_the_same_instance_on_the_same_connection)
 {
     for (int i = 0; i < 2; i++) {
@@ -437,6 +448,16 @@ START_TEST (report_of_an_end_with_an_error)
     broker_expect (&broker, "3 ...", "4 ...",
                    "5 wf.5 workflow.failed {'error':{'code':'hook_failed','message':'m','retryable':false}}",
                    "receipt wf", "w ACK ...");
+}
+END_TEST
+
+START_TEST (report_of_an_end_with_an_error_after_all_succeeded)
+{
+    broker_ready (&broker, "w", 1, "'echo'");
+    broker_submit (&broker, ONE ("wf"));
+    broker_report (&broker, "w", 1, 1,
+                   "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," EVENT ("workflow.ended", ",'error':{}") "]");
+    ck_assert_str_eq (status ("wf"), "failed");
 }
 END_TEST
 
@@ -1126,6 +1147,7 @@ main (void)
     tcase_add_test (tests, ready_with_a_repeated_modality);
     tcase_add_test (tests, ready_without_slots_drains);
     tcase_add_test (tests, ready_of_a_known_instance_moves_it);
+    tcase_add_test (tests, ready_of_a_known_instance_leaves_nothing_behind);
     tcase_add_test (tests, ready_of_the_same_instance_on_the_same_connection);
     tcase_add_test (tests, resume_is_acknowledged_or_fenced);
     tcase_add_test (tests, workers_are_bounded);
@@ -1140,6 +1162,7 @@ main (void)
     tcase_add_test (tests, report_of_every_kind);
     tcase_add_test (tests, step_starts_with_its_first_attempt);
     tcase_add_test (tests, report_of_an_end_with_an_error);
+    tcase_add_test (tests, report_of_an_end_with_an_error_after_all_succeeded);
     tcase_add_test (tests, report_of_an_end_with_a_nil_error_is_one_without);
     tcase_add_test (tests, report_of_a_failure_before_the_start);
     tcase_add_test (tests, report_twice_is_passed_over);

@@ -8,7 +8,7 @@
 #ifndef REEL_WORKER_ADAPTER_BUILTIN_H
 #define REEL_WORKER_ADAPTER_BUILTIN_H
 
-#include "worker/adapter.h"
+#include "worker/call.h"
 
 /* Their names; NULL ends the list. */
 extern const char *const reel_adapter_builtin_names[];

@@ -18,7 +18,7 @@
 #ifndef REEL_WORKER_ADAPTER_EXEC_H
 #define REEL_WORKER_ADAPTER_EXEC_H
 
-#include "worker/adapter.h"
+#include "worker/call.h"
 
 #define REEL_EXEC_GRACE_MS_DEFAULT 5000
 #define REEL_EXEC_OUTPUT_BYTES_DEFAULT (1u << 20)

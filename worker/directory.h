@@ -7,7 +7,7 @@
 #ifndef REEL_WORKER_DIRECTORY_H
 #define REEL_WORKER_DIRECTORY_H
 
-#include "worker/adapter.h"
+#include "worker/call.h"
 
 struct reel_directory {
     char *root;     /* owned; NULL until it is needed */

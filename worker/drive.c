@@ -14,9 +14,10 @@
 static void
 open_task (struct reel_drive *drive)
 {
-    const struct reel_registry_entry *entry = reel_registry_find (drive->registry, drive->call.modality);
-    REEL_ASSERT (entry != NULL); /* the run asked for its route in the same registry */
-    reel_task_open (&drive->task, entry->adapter, &drive->call);
+    /* The run asked for its route, and for its hooks, in the same registry. */
+    struct reel_adapter *adapter = reel_registry_adapter (drive->registry, &drive->call);
+    REEL_ASSERT (adapter != NULL);
+    reel_task_open (&drive->task, adapter, &drive->call);
 }
 
 static void
@@ -85,6 +86,12 @@ task_progress (struct reel_task *task, double fraction, struct reel_slice messag
 }
 
 static void
+task_checkpoint (struct reel_task *task, struct reel_slice checkpoint)
+{
+    step (task->context, &(struct reel_run_event){.kind = REEL_RUN_CHECKPOINT, .checkpoint = checkpoint});
+}
+
+static void
 wake_due (struct reel_timer *timer)
 {
     step (timer->context, &(struct reel_run_event){.kind = REEL_RUN_TICK});
@@ -96,6 +103,7 @@ reel_drive_begin (struct reel_drive *drive)
     drive->task.loop = drive->loop;
     drive->task.finished = task_finished;
     drive->task.progress = task_progress;
+    drive->task.checkpoint = task_checkpoint;
     drive->task.context = drive;
     drive->wake.due = wake_due;
     drive->wake.context = drive;

@@ -23,7 +23,7 @@ struct local {
     const struct reel_local_setup *setup;
     struct reel_loop *loop;
     struct reel_drive drive;
-    struct reel_hook hook;
+    struct reel_turn turn;
     struct reel_timer tick;
     struct reel_watch stop;
     bool stopping;
@@ -165,9 +165,9 @@ acknowledge (struct local *local)
 }
 
 static bool
-turn (struct reel_hook *hook)
+end_turn (struct reel_turn *turn)
 {
-    struct local *local = hook->context;
+    struct local *local = turn->context;
     while (local->grown && local->status == REEL_OK) {
         local->grown = false;
         acknowledge (local);
@@ -291,7 +291,8 @@ make_run (struct local *local)
         .delivery = 1,
         .local = true,
         .route = reel_registry_route,
-        .route_context = local->setup->registry,
+        .hook = reel_registry_hook,
+        .registry = local->setup->registry,
     };
     reel_random_system (&setup.seed, sizeof setup.seed);
     return reel_run_create (&setup, &local->drive.run, local->err);
@@ -301,7 +302,7 @@ static enum reel_status
 run_loop (struct local *local)
 {
     enum reel_status status = REEL_OK;
-    reel_loop_add_hook (local->loop, &local->hook);
+    reel_loop_add_turn (local->loop, &local->turn);
     if (local->setup->watcher.tick != NULL)
         arm_tick (local);
     if (local->stop.fd >= 0)
@@ -323,7 +324,8 @@ final_status (const struct reel_run *run)
 {
     if (reel_run_cancelled (run))
         return "cancelled";
-    bool all = reel_outcome_all_succeeded (reel_run_outcomes (run), reel_run_workflow (run)->step_count);
+    bool all = reel_run_error (run).len == 0
+               && reel_outcome_all_succeeded (reel_run_outcomes (run), reel_run_workflow (run)->step_count);
     return all ? "succeeded" : "failed";
 }
 
@@ -365,7 +367,7 @@ enum reel_status
 reel_local_run (const struct reel_local_setup *setup, struct reel_local_result *result, struct reel_error *err)
 {
     struct local local = {.setup = setup, .err = err};
-    local.hook = (struct reel_hook){.turn = turn, .context = &local};
+    local.turn = (struct reel_turn){.ended = end_turn, .context = &local};
     local.tick = (struct reel_timer){.due = tick_due, .context = &local};
     local.stop = (struct reel_watch){.fd = setup->stop_fd, .ready = stop_ready, .context = &local};
     enum reel_status status = identify (&local);

@@ -23,7 +23,7 @@ struct reel_loop {
     int batch_at, batch_count;
     struct reel_timer *timers; /* root of the heap */
     struct reel_child *children;
-    struct reel_hook *hooks;
+    struct reel_turn *turns;
 };
 
 enum reel_status
@@ -236,31 +236,31 @@ reel_loop_has_child (const struct reel_loop *loop, pid_t pid)
 /* --- once a turn -------------------------------------------------------------------------- */
 
 void
-reel_loop_add_hook (struct reel_loop *loop, struct reel_hook *hook)
+reel_loop_add_turn (struct reel_loop *loop, struct reel_turn *turn)
 {
-    hook->next = loop->hooks;
-    loop->hooks = hook;
+    turn->next = loop->turns;
+    loop->turns = turn;
 }
 
 void
-reel_loop_remove_hook (struct reel_loop *loop, struct reel_hook *hook)
+reel_loop_remove_turn (struct reel_loop *loop, struct reel_turn *turn)
 {
-    for (struct reel_hook **at = &loop->hooks; *at != NULL; at = &(*at)->next) {
-        if (*at == hook) {
-            *at = hook->next;
+    for (struct reel_turn **at = &loop->turns; *at != NULL; at = &(*at)->next) {
+        if (*at == turn) {
+            *at = turn->next;
             return;
         }
     }
 }
 
 static bool
-run_hooks (struct reel_loop *loop)
+end_turns (struct reel_loop *loop)
 {
     bool more = false;
-    struct reel_hook *next;
-    for (struct reel_hook *hook = loop->hooks; hook != NULL; hook = next) {
-        next = hook->next;
-        more |= hook->turn (hook);
+    struct reel_turn *next;
+    for (struct reel_turn *turn = loop->turns; turn != NULL; turn = next) {
+        next = turn->next;
+        more |= turn->ended (turn);
     }
     return more;
 }
@@ -283,7 +283,7 @@ reel_loop_run (struct reel_loop *loop)
 {
     loop->stopped = false;
     for (;;) {
-        bool more = run_hooks (loop);
+        bool more = end_turns (loop);
         if (loop->stopped)
             return REEL_OK;
         int count = epoll_wait (loop->epoll, loop->batch, BATCH, more ? 0 : patience (loop));

@@ -18,7 +18,7 @@
 struct reel_loop;
 
 enum reel_status reel_loop_create (struct reel_loop **loop) REEL_MUST_USE;
-/* Nothing may be left in it but hooks. */
+/* Nothing may be left in it but turns. */
 void reel_loop_destroy (struct reel_loop **loop);
 
 /* Runs until reel_loop_stop(). REEL_IO: waiting failed (errno). */
@@ -76,13 +76,13 @@ bool reel_loop_has_child (const struct reel_loop *loop, pid_t pid);
 /* --- once a turn ---------------------------------------------------------------------------- */
 
 /* Called after everything that one turn brought, before waiting again. True: there is more to do, do not wait. */
-struct reel_hook {
-    bool (*turn) (struct reel_hook *hook);
+struct reel_turn {
+    bool (*ended) (struct reel_turn *turn);
     void *context;
-    struct reel_hook *next;
+    struct reel_turn *next;
 };
 
-void reel_loop_add_hook (struct reel_loop *loop, struct reel_hook *hook);
-void reel_loop_remove_hook (struct reel_loop *loop, struct reel_hook *hook);
+void reel_loop_add_turn (struct reel_loop *loop, struct reel_turn *turn);
+void reel_loop_remove_turn (struct reel_loop *loop, struct reel_turn *turn);
 
 #endif

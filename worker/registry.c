@@ -1,5 +1,5 @@
 /*
- * The registry: a sorted array, looked up by halving.
+ * The registry: modalities in a sorted array, looked up by halving; hooks in the order they came.
  */
 #include "worker/registry.h"
 
@@ -11,9 +11,18 @@
 #include "proto/pack.h"
 #include "worker/adapter_builtin.h"
 
+struct hook {
+    char *name;
+    unsigned points;
+    int64_t timeout_ms;
+    struct reel_adapter *adapter;
+};
+
 struct reel_registry {
     struct reel_registry_entry *entries; /* by modality */
     size_t count;
+    struct hook *hooks; /* REEL_HOOKS_MAX of them, once there is one */
+    size_t hook_count;
 };
 
 enum reel_status
@@ -36,6 +45,12 @@ reel_registry_destroy (struct reel_registry **registry)
         entry->adapter->destroy (entry->adapter);
         free (entry->modality);
     }
+    for (size_t i = 0; i < (*registry)->hook_count; i++) {
+        struct hook *hook = &(*registry)->hooks[i];
+        hook->adapter->destroy (hook->adapter);
+        free (hook->name);
+    }
+    free ((*registry)->hooks);
     free ((*registry)->entries);
     free (*registry);
     *registry = NULL;
@@ -141,6 +156,70 @@ reel_registry_route (void *registry, struct reel_slice modality, struct reel_rou
         .policy = entry->policy,
     };
     return true;
+}
+
+static bool
+has_hook (const struct reel_registry *registry, const char *name)
+{
+    for (size_t i = 0; i < registry->hook_count; i++)
+        if (strcmp (registry->hooks[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+enum reel_status
+reel_registry_add_hook (struct reel_registry *registry, const char *name, unsigned points, int64_t timeout_ms,
+                        struct reel_adapter **adapter, struct reel_error *err)
+{
+    const unsigned all = REEL_HOOK_PRE_STEP | REEL_HOOK_POST_STEP | REEL_HOOK_ON_FAILURE;
+    if (!reel_identity_modality (reel_slice_text (name)))
+        return reel_error_set (err, REEL_INVALID, "bad_id", NULL,
+                               "%s is no name of a hook: it must match [a-z0-9][a-z0-9._-]{0,63}", name);
+    if (points == 0 || (points & ~all) != 0)
+        return reel_error_set (err, REEL_INVALID, "bad_type", NULL, "hook %s has no point that there is", name);
+    if (has_hook (registry, name))
+        return reel_error_set (err, REEL_INVALID, "duplicate", NULL, "hook %s is there twice", name);
+    if (registry->hook_count == REEL_HOOKS_MAX)
+        return reel_error_set (err, REEL_INVALID, "limit_exceeded", NULL, "more than %d hooks", REEL_HOOKS_MAX);
+    if (registry->hooks == NULL)
+        registry->hooks = calloc (REEL_HOOKS_MAX, sizeof *registry->hooks);
+    char *copy = strdup (name);
+    if (registry->hooks == NULL || copy == NULL) {
+        free (copy);
+        return REEL_NO_MEMORY;
+    }
+    registry->hooks[registry->hook_count++] = (struct hook){copy, points, timeout_ms, *adapter};
+    *adapter = NULL;
+    return REEL_OK;
+}
+
+static const struct hook *
+find_hook (const struct reel_registry *registry, enum reel_hook_point point, uint32_t index)
+{
+    for (size_t i = 0; i < registry->hook_count; i++)
+        if ((registry->hooks[i].points & point) != 0 && index-- == 0)
+            return &registry->hooks[i];
+    return NULL;
+}
+
+bool
+reel_registry_hook (void *registry, enum reel_hook_point point, uint32_t index, struct reel_hook *out)
+{
+    const struct hook *hook = find_hook (registry, point, index);
+    if (hook != NULL)
+        *out = (struct reel_hook){.name = hook->name, .timeout_ms = hook->timeout_ms};
+    return hook != NULL;
+}
+
+struct reel_adapter *
+reel_registry_adapter (const struct reel_registry *registry, const struct reel_call *call)
+{
+    if (call->hook != REEL_HOOK_NONE) {
+        const struct hook *hook = find_hook (registry, call->hook, call->hook_index);
+        return hook == NULL ? NULL : hook->adapter;
+    }
+    const struct reel_registry_entry *entry = reel_registry_find (registry, call->modality);
+    return entry == NULL ? NULL : entry->adapter;
 }
 
 void

@@ -48,6 +48,7 @@ take_document (struct reel_run *run, const struct reel_run_setup *setup, struct 
         return REEL_NO_MEMORY;
     for (uint32_t i = 0; i < run->workflow.step_count; i++)
         run->outcomes[i] = reel_outcome_of (&run->workflow.steps[i]);
+    run->base = (struct reel_call){.workflow_id = reel_buf_slice (&run->workflow_id), .delivery = setup->delivery};
     return REEL_OK;
 }
 
@@ -63,12 +64,12 @@ reel_run_create (const struct reel_run_setup *setup, struct reel_run **out, stru
         return status;
     }
     run->setup_attempts = setup->attempts;
-    run->delivery = setup->delivery;
     run->local = setup->local;
     run->lease_ms = setup->lease_ms;
     run->limits = usable_limits (setup);
     run->route = setup->route;
-    run->route_context = setup->route_context;
+    run->look_up_hook = setup->hook;
+    run->registry = setup->registry;
     reel_random_seed (&run->random, setup->seed);
     *out = run;
     return REEL_OK;
@@ -100,6 +101,7 @@ reel_run_destroy (struct reel_run **run)
     reel_buf_free (&gone->document);
     reel_buf_free (&gone->workflow_id);
     reel_buf_free (&gone->overrides);
+    reel_buf_free (&gone->hook.payload);
     reel_buf_free (&gone->told);
     reel_buf_free (&gone->error);
     free (gone);
@@ -136,19 +138,44 @@ take_step (struct reel_run *run)
     return reel_run_begin (run);
 }
 
+static bool
+at_outcome (const struct reel_run *run)
+{
+    return run->cursor < run->workflow.step_count && reel_step_status_final (run->outcomes[run->cursor].status);
+}
+
+/* Moves past the steps that have their outcome; `hooked`: up to one whose hooks come first. */
+static enum reel_status
+pass_outcomes (struct reel_run *run, bool *hooked)
+{
+    enum reel_status status = REEL_OK;
+    for (*hooked = false; at_outcome (run); run->cursor++) {
+        enum reel_hook_point owed = run->hook.owed;
+        run->hook.owed = REEL_HOOK_NONE;
+        if (owed != REEL_HOOK_NONE)
+            status = reel_run_hooks_begin (run, owed, hooked);
+        if (status != REEL_OK || *hooked)
+            return status;
+        if (run->current.over)
+            reel_run_leave_step (run);
+    }
+    return REEL_OK;
+}
+
 /* Goes on from a step that has its outcome, until something must be waited for. */
 static enum reel_status
 proceed (struct reel_run *run)
 {
     enum reel_status status = REEL_OK;
     while (status == REEL_OK) {
-        while (run->cursor < run->workflow.step_count
-               && reel_step_status_final (reel_run_current_outcome (run)->status))
-            run->cursor++;
+        bool hooked;
+        status = pass_outcomes (run, &hooked);
+        if (status != REEL_OK || hooked)
+            return status;
         if (run->cursor == run->workflow.step_count || run->cancelled)
             return reel_run_end (run, REEL_REPORTED_ENDED);
         status = take_step (run);
-        if (!reel_step_status_final (reel_run_current_outcome (run)->status))
+        if (!at_outcome (run))
             return status;
     }
     return status;
@@ -163,7 +190,7 @@ next_attempt (struct reel_run *run)
         return REEL_OK;
     }
     enum reel_status status = reel_run_begin (run);
-    return status == REEL_OK && !run->current.begun ? proceed (run) : status;
+    return status == REEL_OK && at_outcome (run) ? proceed (run) : status;
 }
 
 /* --- events ---------------------------------------------------------------------------- */
@@ -208,9 +235,57 @@ retry (struct reel_run *run, const struct reel_failure *failure)
     return REEL_OK;
 }
 
+/* A step that was started but not dispatched is taken back first: left as started, it would be in doubt. */
+static enum reel_status
+give_back (struct reel_run *run)
+{
+    struct reel_failure failure = {
+        .code = "yielded",
+        .message = reel_slice_text ("the worker gave the step back before it was dispatched"),
+        .retryable = true};
+    enum reel_status status = reel_run_report_retrying (run, &failure, 0);
+    return status == REEL_OK ? reel_run_end (run, REEL_REPORTED_YIELDED) : status;
+}
+
+/* The hooks before a step are through. */
+static enum reel_status
+go_on_from_pre_step (struct reel_run *run)
+{
+    enum reel_status status;
+    if (run->cancelled)
+        status = finish_cancelled (run, reel_slice_text ("the workflow was cancelled before this step was dispatched"));
+    else if (run->yielding && run->current.handed_checkpoint.len == 0)
+        return give_back (run);
+    else
+        status = reel_run_attempt (run);
+    return status == REEL_OK && at_outcome (run) ? proceed (run) : status;
+}
+
+static enum reel_status
+take_hook_result (struct reel_run *run, const struct reel_run_result *result)
+{
+    bool before = run->hook.point == REEL_HOOK_PRE_STEP;
+    if (before && run->cancelled)
+        return go_on_from_pre_step (run);
+    if (!result->succeeded) {
+        enum reel_status status = reel_run_hook_failed (run, &result->failure);
+        return status == REEL_OK ? reel_run_end (run, REEL_REPORTED_ENDED) : status;
+    }
+    if (reel_run_hooks_next (run))
+        return REEL_OK;
+    if (before)
+        return go_on_from_pre_step (run);
+    if (run->current.over)
+        reel_run_leave_step (run);
+    run->cursor++;
+    return proceed (run);
+}
+
 static enum reel_status
 take_result (struct reel_run *run, const struct reel_run_result *result)
 {
+    if (run->phase == PHASE_HOOK)
+        return take_hook_result (run, result);
     if (run->phase != PHASE_CALL)
         return REEL_OK;
     const struct reel_failure *failure = &result->failure;
@@ -289,8 +364,9 @@ take_cancel (struct reel_run *run)
     if (run->phase == PHASE_NEW || run->phase == PHASE_ENDED || run->cancelled)
         return REEL_OK;
     run->cancelled = true;
-    run->abort = run->phase == PHASE_CALL;
-    if (run->phase == PHASE_CALL)
+    /* A hook after the outcome has a right to its end. */
+    run->abort = run->phase == PHASE_CALL || (run->phase == PHASE_HOOK && run->hook.point == REEL_HOOK_PRE_STEP);
+    if (run->phase == PHASE_CALL || run->phase == PHASE_HOOK)
         return REEL_OK;
     enum reel_status status = REEL_OK;
     if (run->current.begun)
@@ -298,14 +374,14 @@ take_cancel (struct reel_run *run)
     return status == REEL_OK ? proceed (run) : status;
 }
 
-/* Is a call under way, now or before this delivery, that only this step's end can say the end of? */
+/* Is a call or a hook under way, now or before this delivery, that only this step's end can say the end of? */
 static bool
 must_end_its_step (const struct reel_run *run)
 {
-    return run->phase == PHASE_CALL || (run->phase == PHASE_DURABLE && run->current.handed_checkpoint.len > 0);
+    return run->phase == PHASE_CALL || run->phase == PHASE_HOOK
+           || (run->phase == PHASE_DURABLE && run->current.handed_checkpoint.len > 0);
 }
 
-/* A step that was started but not dispatched is taken back first: left as started, it would be in doubt. */
 static enum reel_status
 take_yield (struct reel_run *run)
 {
@@ -314,14 +390,7 @@ take_yield (struct reel_run *run)
     run->yielding = true;
     if (must_end_its_step (run))
         return REEL_OK;
-    struct reel_failure failure = {
-        .code = "yielded",
-        .message = reel_slice_text ("the worker gave the step back before it was dispatched"),
-        .retryable = true};
-    enum reel_status status = REEL_OK;
-    if (run->phase == PHASE_DURABLE)
-        status = reel_run_report_retrying (run, &failure, 0);
-    return status == REEL_OK ? reel_run_end (run, REEL_REPORTED_YIELDED) : status;
+    return run->phase == PHASE_DURABLE ? give_back (run) : reel_run_end (run, REEL_REPORTED_YIELDED);
 }
 
 static enum reel_status
@@ -361,23 +430,6 @@ command (struct reel_run_commands *commands, enum reel_run_command_kind kind)
     return added;
 }
 
-static struct reel_call
-open_call (const struct reel_run *run)
-{
-    const struct reel_step *step = reel_run_current_step (run);
-    const struct reel_run_current *current = &run->current;
-    return (struct reel_call){.workflow_id = reel_buf_slice (&run->workflow_id),
-                              .step_id = step->step_id,
-                              .modality = step->modality,
-                              .payload = reel_buf_slice (&current->payload),
-                              .provenance = reel_buf_slice (&current->provenance),
-                              .checkpoint = reel_buf_slice (&current->handed_checkpoint),
-                              .idempotency_key = reel_buf_slice (&current->key),
-                              .attempt = current->attempt,
-                              .delivery = run->delivery,
-                              .timeout_ms = current->policy.timeout_ms};
-}
-
 /* SEND goes before DISPATCH, so that a step is reported before it is run. */
 static void
 write_commands (struct reel_run *run, bool send, struct reel_run_commands *commands)
@@ -393,7 +445,7 @@ write_commands (struct reel_run *run, bool send, struct reel_run_commands *comma
     if (run->wake)
         command (commands, REEL_RUN_WAKE)->wake_us = run->current.wake_us;
     if (run->dispatch)
-        command (commands, REEL_RUN_DISPATCH)->call = open_call (run);
+        command (commands, REEL_RUN_DISPATCH)->call = reel_run_open_call (run);
     if (run->ended)
         command (commands, REEL_RUN_ENDED);
 }
@@ -465,5 +517,5 @@ reel_run_error (const struct reel_run *run)
 bool
 reel_run_cancelled (const struct reel_run *run)
 {
-    return run->error.len > 0;
+    return run->ended_cancelled;
 }

@@ -20,7 +20,7 @@
 
 #include "proto/outcome.h"
 #include "proto/workflow.h"
-#include "worker/adapter.h"
+#include "worker/call.h"
 
 struct reel_run;
 
@@ -31,6 +31,14 @@ struct reel_route {
     struct reel_policy policy;
 };
 typedef bool (*reel_route_fn) (void *context, struct reel_slice modality, struct reel_route *route);
+
+/* A hook of the registry. */
+struct reel_hook {
+    const char *name;   /* outlives the run */
+    int64_t timeout_ms; /* 0: its adapter's own */
+};
+/* Hook `index` (from 0) of a point, in the order of their registration; false: there are no more. */
+typedef bool (*reel_hook_fn) (void *context, enum reel_hook_point point, uint32_t index, struct reel_hook *hook);
 
 struct reel_run_setup {
     struct reel_slice document; /* copied; parsed with `flags` (proto/workflow.h) */
@@ -46,13 +54,14 @@ struct reel_run_setup {
     unsigned receipt_depth_max;    /* 0, or more than that: REEL_RECEIPT_DEPTH_MAX; at least 2 */
     uint64_t seed;                 /* of the jitter */
     reel_route_fn route;
-    void *route_context;
+    reel_hook_fn hook; /* NULL: there are none */
+    void *registry;    /* given to both */
 };
 
 enum reel_run_event_kind {
     REEL_RUN_BEGIN,      /* the first event; once; whatever comes before it is ignored */
     REEL_RUN_TICK,       /* the time asked for by WAKE has come (an early one brings the WAKE out again) */
-    REEL_RUN_FINISHED,   /* the open dispatch has its result */
+    REEL_RUN_FINISHED,   /* the open dispatch, of a step or of a hook, has its result */
     REEL_RUN_PROGRESS,   /* of the open dispatch */
     REEL_RUN_CHECKPOINT, /* the open dispatch left one. While one is not acknowledged, only the newest after it is
                             kept; one beyond the limits is dropped, and a step.progress says so */
@@ -60,7 +69,8 @@ enum reel_run_event_kind {
     REEL_RUN_CONFIRMED,  /* a REPORT or HEARTBEAT sent at `confirmed_us` (monotonic) was answered; goes before the
                             ACKED of the same answer */
     REEL_RUN_CANCEL,     /* stop the running step, end the workflow: unless its call succeeds all the same, the step
-                            fails with code "cancelled"; later ones stay pending */
+                            fails with code "cancelled"; later ones stay pending. A hook before a step is ended too, one after its
+                            outcome is let finish */
     REEL_RUN_YIELD       /* let the running step end, give the rest back. A step between two attempts is given back
                             at once; one that was started but not dispatched is reported as step.retrying first (error
                             "yielded"), because left as started it would be in doubt, unless it has a checkpoint: then it
@@ -91,7 +101,7 @@ struct reel_run_event {
 };
 
 enum reel_run_command_kind {
-    REEL_RUN_DISPATCH, /* start `call` with the adapter of its modality */
+    REEL_RUN_DISPATCH, /* start `call` with the adapter of its modality, or as the hook that it names */
     REEL_RUN_ABORT,    /* cancel the open dispatch; its FINISHED still comes */
     REEL_RUN_CONFIRM,  /* heartbeat now: the lease must be known to be alive before going on */
     REEL_RUN_WAKE,     /* send a TICK at `wake_us` (monotonic); replaces an earlier one */
@@ -142,7 +152,7 @@ bool reel_run_ended (const struct reel_run *run);
 /* For the local runner: where the workflow stands. Borrowed until the next step. */
 const struct reel_workflow *reel_run_workflow (const struct reel_run *run);
 const struct reel_outcome *reel_run_outcomes (const struct reel_run *run);
-/* The workflow's error, msgpack; len 0: none. */
+/* The workflow's error (cancelled, hook_failed), msgpack; len 0: none. */
 struct reel_slice reel_run_error (const struct reel_run *run);
 /* Did it end, by a CANCEL, before every step had an outcome of its own? */
 bool reel_run_cancelled (const struct reel_run *run);

@@ -24,7 +24,7 @@ reel_run_look_up (struct reel_run *run)
 {
     struct reel_run_current *current = &run->current;
     current->route = (struct reel_route){0};
-    current->known = run->route (run->route_context, reel_run_current_step (run)->modality, &current->route);
+    current->known = run->route (run->registry, reel_run_current_step (run)->modality, &current->route);
     const struct reel_policy *own = &reel_run_current_step (run)->policy;
     const struct reel_policy *otherwise = &current->route.policy;
     struct reel_policy *policy = &current->policy;
@@ -59,6 +59,44 @@ reel_run_own_receipt (const struct reel_run *run)
                                      .payload_sha256 = current->referred ? current->payload_sha256 : NULL};
 }
 
+enum reel_status
+reel_run_make_context (struct reel_run *run)
+{
+    struct reel_run_current *current = &run->current;
+    struct reel_slice step_id = reel_run_current_step (run)->step_id;
+    if (current->key.len > 0)
+        return REEL_OK;
+    enum reel_status status = reel_provenance_merge (run->workflow.global_provenance, reel_buf_slice (&run->overrides),
+                                                     run->base.workflow_id, step_id, &current->provenance);
+    reel_buf_add_slice (&current->key, run->base.workflow_id);
+    reel_buf_add_byte (&current->key, '/');
+    reel_buf_add_slice (&current->key, step_id);
+    return status == REEL_OK ? reel_buf_status (&current->key) : status;
+}
+
+struct reel_call
+reel_run_open_call (const struct reel_run *run)
+{
+    const struct reel_step *step = reel_run_current_step (run);
+    const struct reel_run_current *current = &run->current;
+    struct reel_call call = run->base;
+    call.step_id = step->step_id;
+    call.modality = step->modality;
+    call.payload = reel_buf_slice (&current->payload);
+    call.provenance = reel_buf_slice (&current->provenance);
+    call.checkpoint = reel_buf_slice (&current->handed_checkpoint);
+    call.idempotency_key = reel_buf_slice (&current->key);
+    call.attempt = current->attempt;
+    call.timeout_ms = current->policy.timeout_ms;
+    if (run->phase != PHASE_HOOK)
+        return call;
+    call.hook = run->hook.point;
+    call.hook_index = run->hook.index;
+    call.payload = reel_buf_slice (&run->hook.payload);
+    call.timeout_ms = run->hook.found.timeout_ms;
+    return call;
+}
+
 /* What the call gets. REEL_INVALID: the step cannot be dispatched. */
 static enum reel_status
 prepare (struct reel_run *run, struct reel_error *err)
@@ -70,13 +108,10 @@ prepare (struct reel_run *run, struct reel_error *err)
     if (status == REEL_OK && current->referred)
         reel_hash_sha256_hex (reel_buf_slice (&current->payload), current->payload_sha256);
     if (status == REEL_OK)
-        status = reel_provenance_merge (run->workflow.global_provenance, reel_buf_slice (&run->overrides),
-                                        reel_buf_slice (&run->workflow_id), step->step_id, &current->provenance);
-    reel_buf_add_slice (&current->key, reel_buf_slice (&run->workflow_id));
-    reel_buf_add_byte (&current->key, '/');
-    reel_buf_add_slice (&current->key, step->step_id);
+        status = reel_run_make_context (run);
+    struct reel_call call = reel_run_open_call (run);
     if (status == REEL_OK)
-        status = reel_buf_status (&current->key);
+        status = reel_call_check (&call, err);
     if (status != REEL_OK)
         return status;
     /* What could never be recorded must not be paid for. */
@@ -138,8 +173,17 @@ reel_run_begin (struct reel_run *run)
         status = reel_run_report_started (run);
     if (status == REEL_OK && again && current->checkpoint.len > 0)
         status = reel_run_report_checkpoint (run); /* step.retrying ended the one that was reported */
-    if (status != REEL_OK)
-        return status;
+    bool hooked = false;
+    if (status == REEL_OK && !again)
+        status = reel_run_hooks_begin (run, REEL_HOOK_PRE_STEP, &hooked);
+    return status == REEL_OK && !hooked ? reel_run_attempt (run) : status;
+}
+
+enum reel_status
+reel_run_attempt (struct reel_run *run)
+{
+    struct reel_run_current *current = &run->current;
+    enum reel_status status = REEL_OK;
     if (!current->known)
         return reel_run_fail (run, "no_adapter", "no adapter serves the step's modality");
     struct reel_error err = {0};

@@ -6,7 +6,7 @@
 #define REEL_WORKER_RUN_RECEIPT_H
 
 #include "base/bytes.h"
-#include "worker/adapter.h"
+#include "worker/call.h"
 
 struct reel_run_limits {
     size_t bytes_max;   /* of one receipt, error or checkpoint; at least REEL_RUN_BYTES_LEAST */

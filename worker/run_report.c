@@ -90,9 +90,8 @@ reel_run_tell_progress (struct reel_run *run, double fraction, struct reel_slice
 
 /* --- outcomes -------------------------------------------------------------------------- */
 
-/* Forgets the step that was there, keeping its memory for the next one. */
-static void
-leave_step (struct reel_run *run)
+void
+reel_run_leave_step (struct reel_run *run)
 {
     struct reel_run_current *current = &run->current;
     reel_buf_clear (&current->payload);
@@ -100,7 +99,8 @@ leave_step (struct reel_run *run)
     reel_buf_clear (&current->key);
     reel_buf_clear (&current->handed_checkpoint);
     reel_buf_clear (&current->checkpoint);
-    current->begun = current->known = current->prepared = current->referred = current->checkpoint_held = false;
+    current->begun = current->over = current->known = current->prepared = current->referred = current->checkpoint_held =
+        false;
     current->checkpoint_index = 0;
     current->attempt = run->setup_attempts = 0;
 }
@@ -133,8 +133,10 @@ reel_run_finish (struct reel_run *run, enum reel_step_status result, struct reel
     outcome->error = succeeded ? REEL_SLICE_NONE : kept;
     /* The clock may have been set back since an earlier run began this step. */
     outcome->finished_us = run->wall_us > outcome->started_us ? run->wall_us : outcome->started_us;
-    if (was_running)
-        leave_step (run);
+    run->current.over = was_running;
+    run->hook.owed = succeeded                    ? REEL_HOOK_POST_STEP
+                     : result == REEL_STEP_FAILED ? REEL_HOOK_ON_FAILURE
+                                                  : REEL_HOOK_NONE;
     return REEL_OK;
 }
 
@@ -190,10 +192,14 @@ reel_run_end (struct reel_run *run, enum reel_command kind)
 {
     struct reel_message event;
     start_event (run, &event, kind);
-    if (kind == REEL_REPORTED_ENDED && run->cancelled && (run->cut || run->cursor < run->workflow.step_count)) {
+    if (kind == REEL_REPORTED_ENDED && run->cancelled
+        && (run->cut || !reel_outcome_all_final (run->outcomes, run->workflow.step_count))) {
+        reel_buf_clear (&run->error);
         reel_pack_error (&run->error, "cancelled", reel_slice_text ("the workflow was cancelled"), false);
-        reel_message_set (&event, REEL_F_ERROR, reel_buf_slice (&run->error));
+        run->ended_cancelled = true;
     }
+    if (kind == REEL_REPORTED_ENDED && run->error.len > 0)
+        reel_message_set (&event, REEL_F_ERROR, reel_buf_slice (&run->error));
     enum reel_status status = reel_buf_status (&run->error);
     if (status == REEL_OK)
         status = reel_run_outbox_add (&run->outbox, &event);

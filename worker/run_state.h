@@ -2,7 +2,8 @@
  * The run machine's insides, shared by the files that it is made of.
  *
  * run.c moves the cursor and takes events in; run_attempt.c takes the step at the cursor from
- * its route to its dispatch; run_report.c says what happened and gives a step its outcome.
+ * its route to its dispatch; run_hook.c has the hooks around it; run_report.c says what happened
+ * and gives a step its outcome.
  * The cursor stands on the step that is next or under way; everything before it has an outcome.
  */
 #ifndef REEL_WORKER_RUN_STATE_H
@@ -17,6 +18,7 @@
 enum reel_run_phase {
     PHASE_NEW,     /* nothing happened yet */
     PHASE_ROOM,    /* the outbox is full: the next attempt waits until it is not */
+    PHASE_HOOK,    /* a hook is open */
     PHASE_DURABLE, /* step.started is reported; the call waits for the rule that protects paid work */
     PHASE_CALL,    /* a dispatch is open */
     PHASE_BACKOFF, /* the next attempt has its time */
@@ -26,8 +28,9 @@ enum reel_run_phase {
 /* The step at the cursor, from its first attempt to its outcome. */
 struct reel_run_current {
     bool begun;    /* a step.started of this run is out */
+    bool over;     /* it was running, and has its outcome */
     bool known;    /* the route was found */
-    bool prepared; /* payload and provenance are made */
+    bool prepared; /* the payload is made */
     struct reel_route route;
     struct reel_policy policy; /* in force */
     uint32_t attempt;          /* the last one begun */
@@ -43,6 +46,15 @@ struct reel_run_current {
     uint64_t checkpoint_index;         /* of the last one that is; 0: none */
 };
 
+/* The hook that is open, or was last. */
+struct reel_run_hooking {
+    enum reel_hook_point owed; /* by the step at the cursor, which has its outcome */
+    enum reel_hook_point point;
+    uint32_t index;
+    struct reel_hook found;
+    struct reel_buf payload;
+};
+
 struct reel_run {
     struct reel_buf document;
     struct reel_workflow workflow;
@@ -51,21 +63,25 @@ struct reel_run {
     struct reel_buf workflow_id;
     struct reel_buf overrides;
     uint32_t setup_attempts; /* of the first step that is begun; taken by it */
-    uint32_t delivery;
+    struct reel_call base;   /* what the contexts of all steps have in common */
     bool local;
     int64_t lease_ms;
     struct reel_run_limits limits;
     struct reel_random random;
     reel_route_fn route;
-    void *route_context;
+    reel_hook_fn look_up_hook;
+    void *registry;
 
     enum reel_run_phase phase;
     bool broken;
     bool cancelled;
-    bool cut; /* a step was ended by the cancelling */
+    bool cut;             /* a step was ended by the cancelling */
+    bool ended_cancelled; /* before every step had an outcome of its own */
+    bool hook_failed;     /* so nothing more is begun */
     bool yielding;
     uint32_t cursor;
     struct reel_run_current current;
+    struct reel_run_hooking hook;
     int64_t wall_us; /* never runs backwards */
     int64_t monotonic_us;
     bool confirmed;       /* at all */
@@ -84,8 +100,15 @@ struct reel_run {
 void reel_run_look_up (struct reel_run *run);
 /* Is it idempotent, or does its policy say `retry`? */
 bool reel_run_may_run_twice (const struct reel_run *run);
-/* Begins the next attempt at the step at the cursor. Without a dispatch it has its outcome then. */
+/* Begins the next attempt at the step at the cursor: with its hooks before the first one. Without a dispatch it has its
+ * outcome then. */
 enum reel_status reel_run_begin (struct reel_run *run) REEL_MUST_USE;
+/* Goes on with it once the hooks are through. */
+enum reel_status reel_run_attempt (struct reel_run *run) REEL_MUST_USE;
+/* The provenance and the idempotency key of the step at the cursor, unless they are there. */
+enum reel_status reel_run_make_context (struct reel_run *run) REEL_MUST_USE;
+/* The context of the open call: the base with the step's own, and the hook's. */
+struct reel_call reel_run_open_call (const struct reel_run *run);
 /* Dispatches it, or waits (PHASE_DURABLE) until that is allowed. */
 void reel_run_dispatch (struct reel_run *run);
 bool reel_run_may_retry (const struct reel_run *run, const struct reel_failure *failure);
@@ -94,6 +117,15 @@ enum reel_status reel_run_retry (struct reel_run *run, const struct reel_failure
                                  int64_t *delay_ms) REEL_MUST_USE;
 /* What the machine itself says in the receipt of the step at the cursor. */
 struct reel_run_receipt reel_run_own_receipt (const struct reel_run *run);
+
+/* --- run_hook.c: REEL_NO_MEMORY is the only failure --------------------------------------- */
+
+/* Dispatches the first hook of a point for the step at the cursor; `begun` false: there is none. */
+enum reel_status reel_run_hooks_begin (struct reel_run *run, enum reel_hook_point point, bool *begun) REEL_MUST_USE;
+/* Dispatches the one after it; false: there is none. */
+bool reel_run_hooks_next (struct reel_run *run);
+/* The open hook failed: fails the step if that was before it, and makes the workflow's error. */
+enum reel_status reel_run_hook_failed (struct reel_run *run, const struct reel_failure *failure) REEL_MUST_USE;
 
 /* --- run_report.c: REEL_NO_MEMORY is the only failure ------------------------------------- */
 
@@ -109,11 +141,13 @@ enum reel_status reel_run_tell_progress (struct reel_run *run, double fraction,
 enum reel_status reel_run_finish (struct reel_run *run, enum reel_step_status result,
                                   struct reel_slice body) REEL_MUST_USE;
 enum reel_status reel_run_finish_failed (struct reel_run *run, const struct reel_failure *failure) REEL_MUST_USE;
+/* Forgets the step that was there, keeping its memory for the next one. */
+void reel_run_leave_step (struct reel_run *run);
 /* Fails it for a reason of the machine's own. */
 enum reel_status reel_run_fail (struct reel_run *run, const char *code, const char *message) REEL_MUST_USE;
 /* Skips it because of the step at `blocking`. */
 enum reel_status reel_run_skip (struct reel_run *run, uint32_t blocking) REEL_MUST_USE;
-/* The last event: REEL_REPORTED_YIELDED, or REEL_REPORTED_ENDED with the error of a cancelled workflow. */
+/* The last event: REEL_REPORTED_YIELDED, or REEL_REPORTED_ENDED with the workflow's error. */
 enum reel_status reel_run_end (struct reel_run *run, enum reel_command kind) REEL_MUST_USE;
 
 static inline const struct reel_step *

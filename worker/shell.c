@@ -39,7 +39,7 @@ struct shell {
     void *context; /* ZeroMQ's */
     void *socket;
     struct reel_watch socket_watch, stop_watch;
-    struct reel_hook hook;
+    struct reel_turn turn;
     struct reel_timer beat;  /* a heartbeat is due */
     struct reel_timer tell;  /* progress that was held back is due */
     struct reel_timer drain; /* the time of draining is over */
@@ -352,7 +352,8 @@ make_run (struct shell *shell, struct reel_run **run, struct reel_error *err)
         .receipt_bytes_max = shell->receipt_bytes_max,
         .receipt_depth_max = (unsigned) shell->receipt_depth_max,
         .route = reel_registry_route,
-        .route_context = shell->setup->registry,
+        .hook = reel_registry_hook,
+        .registry = shell->setup->registry,
     };
     if (reel_message_has (in, REEL_F_PROVENANCE))
         setup.provenance = in->value[REEL_F_PROVENANCE].s;
@@ -709,9 +710,9 @@ read_socket (struct shell *shell)
 }
 
 static bool
-turn (struct reel_hook *hook)
+end_turn (struct reel_turn *turn)
 {
-    struct shell *shell = hook->context;
+    struct shell *shell = turn->context;
     read_socket (shell);
     while (shell->touched != NULL) {
         struct reel_held *held = shell->touched;
@@ -744,7 +745,7 @@ set_up (struct shell *shell)
     if (shell->context == NULL)
         return reel_error_set (shell->err, REEL_IO, "socket_failed", NULL, "no ZeroMQ context: %s",
                                zmq_strerror (errno));
-    reel_loop_add_hook (shell->loop, &shell->hook);
+    reel_loop_add_turn (shell->loop, &shell->turn);
     if (reel_loop_watch (shell->loop, &shell->stop_watch, EPOLLIN) != REEL_OK)
         return reel_error_set (shell->err, REEL_IO, "io", NULL, "the signals cannot be watched: %s", strerror (errno));
     status = connect_to_broker (shell, shell->err);
@@ -783,7 +784,7 @@ reel_worker_shell_run (const struct reel_worker_shell_setup *setup, struct reel_
     shell->err = err;
     shell->socket_watch = (struct reel_watch){.ready = socket_ready, .context = shell};
     shell->stop_watch = (struct reel_watch){.fd = setup->stop_fd, .ready = stop_ready, .context = shell};
-    shell->hook = (struct reel_hook){.turn = turn, .context = shell};
+    shell->turn = (struct reel_turn){.ended = end_turn, .context = shell};
     shell->beat = (struct reel_timer){.due = beat_due, .context = shell};
     shell->tell = (struct reel_timer){.due = tell_due, .context = shell};
     shell->drain = (struct reel_timer){.due = drain_over, .context = shell};

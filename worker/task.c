@@ -73,6 +73,13 @@ reel_task_progress (struct reel_task *task, double fraction, struct reel_slice m
     task->progress (task, fraction, message);
 }
 
+void
+reel_task_checkpoint (struct reel_task *task, struct reel_slice checkpoint)
+{
+    REEL_ASSERT (task->open);
+    task->checkpoint (task, checkpoint);
+}
+
 static void
 finish (struct reel_task *task, const struct reel_run_result *result)
 {

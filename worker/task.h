@@ -7,7 +7,7 @@
 #ifndef REEL_WORKER_TASK_H
 #define REEL_WORKER_TASK_H
 
-#include "worker/adapter.h"
+#include "worker/call.h"
 #include "worker/run.h"
 
 struct reel_task {
@@ -20,10 +20,11 @@ struct reel_task {
      * in it. */
     void (*finished) (struct reel_task *task, const struct reel_run_result *result);
     void (*progress) (struct reel_task *task, double fraction, struct reel_slice message);
+    void (*checkpoint) (struct reel_task *task, struct reel_slice checkpoint);
     void *context;
 };
 
-/* Starts the call; it may be finished on return. Fill loop, finished, progress and context first. An adapter that
+/* Starts the call; it may be finished on return. Fill loop, the three functions and context first. An adapter that
  * cannot start fails the task with code "adapter_failed". */
 void reel_task_open (struct reel_task *task, struct reel_adapter *adapter, const struct reel_call *call);
 /* Asks the adapter to end it; asked again, to end it at once. It is finished on return or later. Nothing happens when

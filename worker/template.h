@@ -11,7 +11,7 @@
 #ifndef REEL_WORKER_TEMPLATE_H
 #define REEL_WORKER_TEMPLATE_H
 
-#include "worker/adapter.h"
+#include "worker/call.h"
 
 /* REEL_INVALID (err->message): a brace without its partner, or a name that is none of the above. */
 enum reel_status reel_template_check (const char *text, struct reel_error *err) REEL_MUST_USE;

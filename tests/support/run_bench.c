@@ -44,6 +44,18 @@ route (void *context, struct reel_slice modality, struct reel_route *found)
     return bench->serves_everything;
 }
 
+static bool
+look_up_hook (void *context, enum reel_hook_point point, uint32_t index, struct reel_hook *found)
+{
+    struct run_bench *bench = context;
+    for (const struct run_bench_hook *hook = bench->hooks; hook != NULL && hook->name != NULL; hook++)
+        if ((hook->points & point) != 0 && index-- == 0) {
+            *found = (struct reel_hook){.name = hook->name, .timeout_ms = 700};
+            return true;
+        }
+    return false;
+}
+
 void
 run_bench_init (struct run_bench *bench)
 {
@@ -53,7 +65,8 @@ run_bench_init (struct run_bench *bench)
                                            .lease_ms = 10000,
                                            .seed = 1,
                                            .route = route,
-                                           .route_context = bench};
+                                           .hook = look_up_hook,
+                                           .registry = bench};
 }
 
 static void
@@ -177,15 +190,26 @@ trace_outbox (struct run_bench *bench)
 }
 
 static void
+trace_dispatch (struct run_bench *bench, const struct reel_call *call)
+{
+    struct reel_hook hook;
+    ck_assert_msg (!bench->open, "a second dispatch while one is open");
+    bench->open = true;
+    bench->call = *call;
+    if (call->hook == REEL_HOOK_NONE) {
+        reel_buf_printf (&bench->trace, "dispatch %.*s %u\n", REEL_TEXT (call->step_id), call->attempt);
+        return;
+    }
+    ck_assert (look_up_hook (bench, call->hook, call->hook_index, &hook));
+    reel_buf_printf (&bench->trace, "hook %s %s %.*s\n", reel_hook_point_name (call->hook), hook.name,
+                     REEL_TEXT (call->step_id));
+}
+
+static void
 trace_command (struct run_bench *bench, const struct reel_run_command *command)
 {
     switch (command->kind) {
-    case REEL_RUN_DISPATCH:
-        ck_assert_msg (!bench->open, "a second dispatch while one is open");
-        bench->open = true;
-        bench->call = command->call;
-        reel_buf_printf (&bench->trace, "dispatch %.*s %u\n", REEL_TEXT (command->call.step_id), command->call.attempt);
-        break;
+    case REEL_RUN_DISPATCH: trace_dispatch (bench, &command->call); break;
     case REEL_RUN_ABORT: reel_buf_add_text (&bench->trace, "abort\n"); break;
     case REEL_RUN_CONFIRM: reel_buf_add_text (&bench->trace, "confirm\n"); break;
     case REEL_RUN_WAKE:

@@ -5,6 +5,7 @@
  *     started a 1 idempotent hold     an event of the outbox (also retrying, checkpoint,
  *                                     succeeded, failed, skipped, yielded, ended)
  *     dispatch a 1                    a command (also abort, confirm, wake +ms, tell, END)
+ *     hook pre_step log a             a dispatch of a hook
  *
  * A modality's name is its route: "idem..." is idempotent, "paid..." neither, "resum..."
  * resumable; others have no adapter. Documents, receipts and errors are given and read as JSON
@@ -23,11 +24,18 @@
 /* A document of these steps; good until the next one. */
 const char *run_bench_workflow (const char *const *steps);
 
+/* A hook without a name ends the list of a bench. */
+struct run_bench_hook {
+    const char *name;
+    unsigned points;
+};
+
 struct run_bench {
     struct reel_run *run;
-    struct reel_run_setup setup; /* change it between run_bench_init() and run_bench_start() */
-    struct reel_policy defaults; /* of every route */
-    bool serves_everything;      /* a modality of another name is idempotent */
+    struct reel_run_setup setup;        /* change it between run_bench_init() and run_bench_start() */
+    struct reel_policy defaults;        /* of every route */
+    const struct run_bench_hook *hooks; /* NULL: none */
+    bool serves_everything;             /* a modality of another name is idempotent */
     struct reel_run_commands commands;
     struct reel_call call; /* of the last dispatch */
     bool open;             /* it has no result yet */

@@ -1,5 +1,5 @@
 /*
- * The loop: timers in order and never early, descriptors, children, hooks, and taking any of them away from within.
+ * The loop: timers in order and never early, descriptors, children, turns, and taking any of them away from within.
  */
 #include <check.h>
 #include <fcntl.h>
@@ -247,25 +247,25 @@ START_TEST (child_that_there_is_none_of_is_refused)
 }
 END_TEST
 
-/* --- hooks -------------------------------------------------------------------------------- */
+/* --- turns -------------------------------------------------------------------------------- */
 
 static bool
-three_turns (struct reel_hook *hook)
+three_turns (struct reel_turn *turn)
 {
-    (void) hook;
+    (void) turn;
     if (++rounds == 3)
         reel_loop_stop (loop);
     return true; /* nothing else would wake the loop */
 }
 
-START_TEST (hook_with_more_to_do_keeps_the_loop_from_waiting)
+START_TEST (turn_with_more_to_do_keeps_the_loop_from_waiting)
 {
-    struct reel_hook hook = {.turn = three_turns};
+    struct reel_turn turn = {.ended = three_turns};
     rounds = 0;
-    reel_loop_add_hook (loop, &hook);
+    reel_loop_add_turn (loop, &turn);
     ck_assert_int_eq (reel_loop_run (loop), REEL_OK);
     ck_assert_uint_eq (rounds, 3);
-    reel_loop_remove_hook (loop, &hook);
+    reel_loop_remove_turn (loop, &turn);
     timers[0] = (struct reel_timer){.due = stop};
     reel_loop_arm (loop, &timers[0], 0);
     ck_assert_int_eq (reel_loop_run (loop), REEL_OK);
@@ -274,22 +274,22 @@ START_TEST (hook_with_more_to_do_keeps_the_loop_from_waiting)
 END_TEST
 
 static bool
-after_the_timer (struct reel_hook *hook)
+after_the_timer (struct reel_turn *turn)
 {
-    *(unsigned *) hook->context = fired;
+    *(unsigned *) turn->context = fired;
     return false;
 }
 
-START_TEST (hook_sees_what_the_last_turn_brought)
+START_TEST (turn_sees_what_the_last_turn_brought)
 {
     unsigned seen = 99;
-    struct reel_hook hook = {.turn = after_the_timer, .context = &seen};
+    struct reel_turn turn = {.ended = after_the_timer, .context = &seen};
     fired = 0;
     expected = 1;
     last_us = 0;
     timers[0] = (struct reel_timer){.due = in_order};
     reel_loop_arm (loop, &timers[0], reel_clock_monotonic_us ());
-    reel_loop_add_hook (loop, &hook);
+    reel_loop_add_turn (loop, &turn);
     ck_assert_int_eq (reel_loop_run (loop), REEL_OK);
     ck_assert_uint_eq (seen, 1);
 }
@@ -308,8 +308,8 @@ main (void)
     tcase_add_test (tc, watch_taken_away_in_the_same_turn_is_not_called);
     tcase_add_test (tc, watch_hears_of_the_other_end_closing);
     tcase_add_test (tc, watch_refuses_what_cannot_be_watched);
-    tcase_add_test (tc, hook_with_more_to_do_keeps_the_loop_from_waiting);
-    tcase_add_test (tc, hook_sees_what_the_last_turn_brought);
+    tcase_add_test (tc, turn_with_more_to_do_keeps_the_loop_from_waiting);
+    tcase_add_test (tc, turn_sees_what_the_last_turn_brought);
     if (call_has_children ()) {
         tcase_add_test (tc, children_are_told_of_and_reaped_one_by_one);
         tcase_add_test (tc, child_that_there_is_none_of_is_refused);

@@ -146,6 +146,59 @@ START_TEST (classes_have_names)
 }
 END_TEST
 
+static const char *
+hook_refused (const char *name, unsigned points)
+{
+    struct reel_adapter *adapter = NULL;
+    ck_assert_int_eq (reel_adapter_builtin_create ("echo", &adapter), REEL_OK);
+    enum reel_status status = reel_registry_add_hook (registry, name, points, 5, &adapter, &err);
+    ck_assert_int_eq (status == REEL_OK, adapter == NULL);
+    if (adapter != NULL)
+        adapter->destroy (adapter);
+    return status == REEL_OK ? "" : err.code;
+}
+
+START_TEST (hooks_are_found_by_point_in_their_order)
+{
+    struct reel_hook hook;
+    ck_assert_str_eq (hook_refused ("b", REEL_HOOK_PRE_STEP | REEL_HOOK_ON_FAILURE), "");
+    ck_assert_str_eq (hook_refused ("a", REEL_HOOK_PRE_STEP), "");
+    ck_assert (reel_registry_hook (registry, REEL_HOOK_PRE_STEP, 0, &hook));
+    ck_assert_str_eq (hook.name, "b");
+    ck_assert_int_eq (hook.timeout_ms, 5);
+    ck_assert (reel_registry_hook (registry, REEL_HOOK_PRE_STEP, 1, &hook));
+    ck_assert_str_eq (hook.name, "a");
+    ck_assert (!reel_registry_hook (registry, REEL_HOOK_PRE_STEP, 2, &hook));
+    ck_assert (!reel_registry_hook (registry, REEL_HOOK_POST_STEP, 0, &hook));
+    ck_assert (reel_registry_hook (registry, REEL_HOOK_ON_FAILURE, 0, &hook));
+    struct reel_call call = {.hook = REEL_HOOK_PRE_STEP, .hook_index = 1, .modality = reel_slice_text ("echo")};
+    struct reel_adapter *second = reel_registry_adapter (registry, &call);
+    call.hook_index = 0;
+    ck_assert_ptr_nonnull (second);
+    ck_assert_ptr_ne (second, reel_registry_adapter (registry, &call));
+    call.hook_index = 2;
+    ck_assert_ptr_null (reel_registry_adapter (registry, &call));
+    call.hook = REEL_HOOK_NONE;
+    ck_assert_ptr_null (reel_registry_adapter (registry, &call));
+}
+END_TEST
+
+START_TEST (hooks_out_of_form_are_refused)
+{
+    char name[16];
+    ck_assert_str_eq (hook_refused ("No", REEL_HOOK_PRE_STEP), "bad_id");
+    ck_assert_str_eq (hook_refused ("a", 0), "bad_type");
+    ck_assert_str_eq (hook_refused ("a", 8), "bad_type");
+    ck_assert_str_eq (hook_refused ("a", REEL_HOOK_PRE_STEP), "");
+    ck_assert_str_eq (hook_refused ("a", REEL_HOOK_POST_STEP), "duplicate");
+    for (int i = 1; i < REEL_HOOKS_MAX; i++) {
+        snprintf (name, sizeof name, "h%d", i);
+        ck_assert_str_eq (hook_refused (name, REEL_HOOK_PRE_STEP), "");
+    }
+    ck_assert_str_eq (hook_refused ("more", REEL_HOOK_PRE_STEP), "limit_exceeded");
+}
+END_TEST
+
 int
 main (void)
 {
@@ -160,6 +213,8 @@ main (void)
     tcase_add_test (tc, limit_is_refused_at_one_more);
     tcase_add_test (tc, route_gives_adapter_class_and_policy);
     tcase_add_test (tc, classes_have_names);
+    tcase_add_test (tc, hooks_are_found_by_point_in_their_order);
+    tcase_add_test (tc, hooks_out_of_form_are_refused);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);
     int failed = srunner_ntests_failed (runner);

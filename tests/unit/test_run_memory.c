@@ -13,6 +13,7 @@
 static struct reel_run *run;
 static struct reel_run_commands commands;
 static int64_t now_us;
+static bool cancelling;
 
 static bool
 route (void *context, struct reel_slice modality, struct reel_route *found)
@@ -25,15 +26,43 @@ route (void *context, struct reel_slice modality, struct reel_route *found)
     return !reel_slice_is (modality, "unknown");
 }
 
+/* Around everything one hook, and one more on failure. */
+static bool
+hook (void *context, enum reel_hook_point point, uint32_t index, struct reel_hook *found)
+{
+    (void) context;
+    *found = (struct reel_hook){.name = "log"};
+    return index < (point == REEL_HOOK_ON_FAILURE ? 2 : 1);
+}
+
+static bool feed (struct reel_run_event event);
+
+/* What a hook that was opened says: the last one of a step that is cancelled fails. */
+static bool
+finish_hook (void)
+{
+    for (size_t i = 0; i < commands.count; i++) {
+        const struct reel_call *call = &commands.list[i].call;
+        if (commands.list[i].kind != REEL_RUN_DISPATCH || call->hook == REEL_HOOK_NONE)
+            continue;
+        struct reel_run_event finished = {.kind = REEL_RUN_FINISHED,
+                                          .result.succeeded = !(cancelling && call->hook_index == 1),
+                                          .result.failure = {.message = reel_slice_text ("no disk")}};
+        return feed (finished);
+    }
+    return true;
+}
+
 /* False when the run is broken, and then nothing came out. */
 static bool
 feed (struct reel_run_event event)
 {
     now_us += 1000;
     event.wall_us = event.monotonic_us = now_us;
+    cancelling |= event.kind == REEL_RUN_CANCEL;
     enum reel_status status = reel_run_step (run, &event, &commands);
     if (status == REEL_OK)
-        return true;
+        return finish_hook ();
     ck_assert_int_eq (status, REEL_NO_MEMORY);
     ck_assert_uint_eq (commands.count, 0);
     event.kind = REEL_RUN_CANCEL;
@@ -86,9 +115,11 @@ live_with_failure (uint64_t at)
                                    .checkpoint = reel_buf_slice (&job),
                                    .delivery = 1,
                                    .lease_ms = 10000,
-                                   .route = route};
+                                   .route = route,
+                                   .hook = hook};
     struct reel_error err;
     now_us = 0;
+    cancelling = false;
     allocations = 0;
     failing = at;
     outstanding = 0;
@@ -97,7 +128,7 @@ live_with_failure (uint64_t at)
     enum reel_status status = reel_run_create (&setup, &run, &err);
     bool lived = status == REEL_OK && live ();
     if (lived)
-        ck_assert (reel_run_ended (run));
+        ck_assert (reel_run_ended (run) && reel_run_error (run).len > 0);
     else
         ck_assert (status == REEL_OK || (status == REEL_NO_MEMORY && run == NULL));
     reel_run_destroy (&run);

@@ -29,6 +29,11 @@ struct event {
     struct reel_buf body; /* receipt or error */
 };
 
+static const struct run_bench_hook hookings[3][3] = {
+    {{NULL, 0}},
+    {{"all", REEL_HOOK_PRE_STEP | REEL_HOOK_POST_STEP | REEL_HOOK_ON_FAILURE}, {NULL, 0}},
+    {{"before", REEL_HOOK_PRE_STEP | REEL_HOOK_POST_STEP}, {"after", REEL_HOOK_POST_STEP}, {NULL, 0}}};
+
 /* What the broker would know, and what the shell would. */
 static struct world {
     uint64_t seed;
@@ -40,6 +45,9 @@ static struct world {
     bool confirmed;
     int64_t confirmed_us;
     int open; /* the step, or -1 */
+    bool open_hook;
+    uint32_t hooks_done; /* of the point that is at hand, since the last event of its step */
+    bool hook_failed;
     bool cancelled, yielded;
     /* durable, over all deliveries */
     struct reel_outcome durable[STEPS_MAX];
@@ -138,11 +146,28 @@ blocked (int step, uint64_t before)
     return false;
 }
 
+/* All the hooks that the last event of a step brings were called, and did not fail. */
+static bool
+hooks_through (const struct event *last)
+{
+    uint32_t owed = 0;
+    unsigned point = last->kind == REEL_REPORTED_SUCCEEDED ? REEL_HOOK_POST_STEP
+                     : last->kind == REEL_REPORTED_FAILED  ? REEL_HOOK_ON_FAILURE
+                                                           : REEL_HOOK_NONE;
+    for (const struct run_bench_hook *hook = world.bench.hooks; hook->name != NULL; hook++)
+        owed += (hook->points & point) != 0;
+    return !world.hook_failed && world.hooks_done == owed;
+}
+
 static void
 check_event (uint64_t index)
 {
     const struct event *event = &world.events[index], *last = index > 0 ? &world.events[index - 1] : NULL;
     HOLDS (last == NULL || last->step >= 0); /* nothing after the end */
+    if (last != NULL && event->step != last->step)
+        HOLDS (hooks_through (last) || (world.hook_failed && event->kind == REEL_REPORTED_ENDED));
+    if (event->kind != REEL_REPORTED_CHECKPOINT)
+        world.hooks_done = 0;
     if (event->step < 0)
         return;
     HOLDS (last == NULL || event->step >= last->step); /* in list order */
@@ -207,14 +232,38 @@ read_outbox (void)
 }
 
 static void
+check_hook (const struct reel_call *call)
+{
+    const struct event *last = &world.events[world.event_count - 1];
+    if (last->kind == REEL_REPORTED_CHECKPOINT)
+        last--;
+    HOLDS (last->step >= 0 && !world.hook_failed);
+    HOLDS (reel_slice_equal (reel_run_workflow (world.bench.run)->steps[last->step].step_id, call->step_id));
+    HOLDS (last->kind
+           == (call->hook == REEL_HOOK_PRE_STEP    ? REEL_REPORTED_STARTED
+               : call->hook == REEL_HOOK_POST_STEP ? REEL_REPORTED_SUCCEEDED
+                                                   : REEL_REPORTED_FAILED));
+    HOLDS (call->hook != REEL_HOOK_PRE_STEP || !world.cancelled);
+    HOLDS (call->hook_index == world.hooks_done);
+    world.open = last->step;
+    world.open_hook = true;
+}
+
+static void
 check_dispatch (const struct reel_call *call)
 {
     HOLDS (world.event_count > 0);
+    HOLDS (world.open < 0);
+    world.open_hook = false;
+    if (call->hook != REEL_HOOK_NONE) {
+        check_hook (call);
+        return;
+    }
+    HOLDS (!world.hook_failed);
     const struct event *last = &world.events[world.event_count - 1];
     if (last->kind == REEL_REPORTED_CHECKPOINT) /* kept from the attempt before */
         last--;
     HOLDS (last->kind == REEL_REPORTED_STARTED && last->attempt == call->attempt);
-    HOLDS (world.open < 0);
     HOLDS (!world.cancelled);
     HOLDS (!world.yielded || call->checkpoint.len > 0);
     HOLDS (reel_slice_equal (reel_run_workflow (world.bench.run)->steps[last->step].step_id, call->step_id));
@@ -271,7 +320,10 @@ finish_call (void)
     static const char *const codes[] = {"busy", "timeout", "lost", "cancelled"};
     static const char *const hows[] = {"", "r", "r", "ro", "o"};
     world.open = -1;
-    if (one_in (2))
+    bool hook_fails = world.open_hook && one_in (12), before = world.bench.call.hook == REEL_HOOK_PRE_STEP;
+    world.hook_failed |= hook_fails && !(before && world.cancelled);
+    world.hooks_done += world.open_hook;
+    if (world.open_hook ? hook_fails : one_in (2))
         run_bench_fail (&world.bench, codes[roll (4)], hows[roll (5)]);
     else
         run_bench_succeed (&world.bench, "{'n':1}");
@@ -330,8 +382,9 @@ check_end (void)
     HOLDS (last->step < 0 && world.open < 0);
     HOLDS (last->kind == REEL_REPORTED_ENDED || (world.yielded && !all_final));
     HOLDS (last->kind != REEL_REPORTED_ENDED || last->failed_workflow || all_final);
-    HOLDS (!last->failed_workflow || world.cancelled);
-    HOLDS (reel_run_cancelled (world.bench.run) == last->failed_workflow);
+    HOLDS (!last->failed_workflow || world.cancelled || world.hook_failed);
+    HOLDS (!world.hook_failed || last->failed_workflow);
+    HOLDS (!reel_run_cancelled (world.bench.run) || (world.cancelled && last->failed_workflow));
     for (uint32_t i = 0; i < world.steps; i++)
         HOLDS (outcomes[i].status == stands ((int) i, world.event_count)
                || (outcomes[i].status == REEL_STEP_RUNNING && world.yielded));
@@ -347,10 +400,12 @@ begin_delivery (uint32_t delivery, struct reel_slice document)
     run_bench_init (bench);
     bench->wall_us = wall_us + 1;
     bench->monotonic_us = monotonic_us + 1;
+    bench->hooks = hookings[world.seed % 3];
     bench->setup.delivery = delivery;
     bench->setup.seed = roll (UINT64_MAX);
     world.open = -1;
-    world.confirmed = world.cancelled = world.yielded = false;
+    world.confirmed = world.cancelled = world.yielded = world.open_hook = world.hook_failed = false;
+    world.hooks_done = 0;
     world.event_count = world.acked = 0;
     for (uint32_t i = 0; delivery > 1 && i < world.steps; i++)
         if (!reel_step_status_final (world.durable[i].status)) {

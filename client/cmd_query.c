@@ -8,6 +8,7 @@
 #include "client/commands.h"
 #include "client/table.h"
 #include "client/text.h"
+#include "client/waiting.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 
@@ -25,7 +26,8 @@ static const struct reel_option get_table[] = {
     REEL_SESSION_OPTIONS,
     [GET_HEADER] = {.name = "header",
                     .type = REEL_OPTION_FLAG,
-                    .help = "What the broker says of it instead: status, worker, waiting_for, delivery ..."},
+                    .help =
+                        "What the broker says of it instead: status, worker, delivery ..., and `waiting`: what for"},
 };
 
 static const struct reel_options_spec get_spec = {
@@ -34,10 +36,54 @@ static const struct reel_options_spec get_spec = {
     .operands_min = 1,
     .operands_max = 1,
     .summary = "Prints the workflow as it stands, receipts and all: a document that can be run again.",
+    .epilogue =
+        "While nobody works on it, standard error says what it waits for: a worker that serves the modality of its\n"
+        "next step, a free slot, a time, or, when it is held, its worker. With --header that is `waiting`, and\n"
+        "`waiting_for` is a modality that no connected worker serves.",
     .table = get_table,
     .count = GET_COUNT,
     .config = REEL_SESSION_CONFIG,
 };
+
+/* The header with one more member. */
+static void
+print_header (struct reel_output *output, struct reel_slice header, struct reel_slice waiting)
+{
+    struct reel_cursor cursor = reel_scan_start (header);
+    struct reel_value head = {0};
+    struct reel_buf map = {0};
+    if (waiting.len == 0 || !reel_scan_next (&cursor, &head) || head.type != REEL_MAP) {
+        reel_output_header (output, header);
+        return;
+    }
+    reel_pack_map (&map, head.count + 1);
+    reel_buf_add (&map, cursor.at, (size_t) (cursor.end - cursor.at));
+    reel_pack_text (&map, "waiting");
+    reel_pack_str (&map, waiting);
+    if (reel_buf_status (&map) != REEL_OK)
+        output->buf.failed = true;
+    else
+        reel_output_header (output, reel_buf_slice (&map));
+    reel_buf_free (&map);
+}
+
+/* The document goes to standard output alone, so that it can be run again; what it waits for is said beside it. */
+static void
+print_workflow (struct reel_session *session, const char *workflow_id, const struct reel_client_reply *reply)
+{
+    struct reel_buf waiting = {0};
+    reel_waiting_ask (&waiting, session->client, reply);
+    if (reel_buf_status (&waiting) != REEL_OK)
+        session->output.buf.failed = true;
+    if (reel_session_option (session, GET_HEADER)->flag) {
+        print_header (&session->output, header_of (reply), reel_buf_slice (&waiting));
+    } else {
+        reel_output_document (&session->output, reel_slice (reply->document, reply->document_size));
+        if (waiting.len > 0)
+            reel_complain ("%s: %.*s", workflow_id, REEL_TEXT (reel_buf_slice (&waiting)));
+    }
+    reel_buf_free (&waiting);
+}
 
 int
 reel_command_get (int argc, char **argv)
@@ -52,10 +98,7 @@ reel_command_get (int argc, char **argv)
     enum reel_client_status status = reel_client_get (session.client, workflow_id, &reply, &error);
     if (status != REEL_CLIENT_OK)
         return reel_session_end (&session, reel_complain_client (workflow_id, status, &error));
-    if (reel_session_option (&session, GET_HEADER)->flag)
-        reel_output_header (&session.output, header_of (&reply));
-    else
-        reel_output_document (&session.output, reel_slice (reply.document, reply.document_size));
+    print_workflow (&session, workflow_id, &reply);
     reel_client_reply_free (&reply);
     return reel_session_end (&session, EX_OK);
 }

@@ -13,10 +13,11 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"submit", reel_command_submit},     {"watch", reel_command_watch},     {"get", reel_command_get},
-    {"receipt", reel_command_receipt},   {"list", reel_command_list},       {"events", reel_command_events},
-    {"workers", reel_command_workers},   {"stats", reel_command_stats},     {"ping", reel_command_ping},
-    {"validate", reel_command_validate}, {"convert", reel_command_convert}, {"run", reel_command_run},
+    {"submit", reel_command_submit},   {"watch", reel_command_watch},       {"get", reel_command_get},
+    {"receipt", reel_command_receipt}, {"list", reel_command_list},         {"events", reel_command_events},
+    {"workers", reel_command_workers}, {"dispatch", reel_command_dispatch}, {"stats", reel_command_stats},
+    {"ping", reel_command_ping},       {"validate", reel_command_validate}, {"convert", reel_command_convert},
+    {"run", reel_command_run},
 };
 
 static const struct reel_options_spec spec = {
@@ -34,6 +35,7 @@ static const struct reel_options_spec spec = {
                 "  list              workflows, newest first\n"
                 "  events [ID]       kept events, and those to come\n"
                 "  workers           who is connected, and what they serve\n"
+                "  dispatch          which modality goes to which adapter on which worker\n"
                 "  stats             counters and gauges of the broker\n"
                 "  ping              is the broker there?\n"
                 "  validate FILE...  check documents without a broker\n"

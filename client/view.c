@@ -117,6 +117,12 @@ out:
     return status;
 }
 
+void
+reel_view_note (struct reel_view *view, struct reel_slice text)
+{
+    set_note (&view->note, text);
+}
+
 /* --- events ----------------------------------------------------------------------------------- */
 
 struct rule {

@@ -53,6 +53,8 @@ void reel_view_free (struct reel_view *view);
 enum reel_status reel_view_load (struct reel_view *view, struct reel_slice document) REEL_MUST_USE;
 /* Takes an event in. What it does not know is passed over, and so is a step that the document does not have. */
 void reel_view_event (struct reel_view *view, struct reel_slice event);
+/* Says `text` beside the state until the workflow's next event; without memory nothing. */
+void reel_view_note (struct reel_view *view, struct reel_slice text);
 
 /* Appends the workflow with its steps, each line ended by a newline. */
 void reel_view_draw (const struct reel_view *view, const struct reel_view_frame *frame, struct reel_buf *out);

@@ -9,9 +9,12 @@
 
 #include "base/clock.h"
 #include "client/view.h"
+#include "client/waiting.h"
 #include "proto/scan.h"
 
 #define DRAW_EVERY_US 100000
+/* How often the broker is asked what a queued workflow waits for: workers come and go without an event of it. */
+#define LOOK_EVERY_US 1000000
 /* Views at a time while everything is watched; workflows past it run unseen until others end. */
 #define ALL_VIEWS_MAX 256
 
@@ -25,6 +28,7 @@ struct reel_watching {
     uint64_t first_seq; /* of the events that matter */
     bool failed;
     int64_t drawn_us;
+    int64_t looked_us; /* what the one workflow waits for; 0: not yet */
     uint64_t lost;
 };
 
@@ -281,6 +285,7 @@ take_event (struct reel_watching *watching, const struct reel_client_event *even
     if (!found || (watching->list[place].end != REEL_VIEW_RUNNING))
         return REEL_OPTIONS_GO;
     reel_view_event (&watching->list[place], bytes);
+    watching->looked_us = 0;
     if (watching->list[place].end == REEL_VIEW_RUNNING)
         return REEL_OPTIONS_GO;
     watching->ended++;
@@ -308,6 +313,26 @@ mention_loss (struct reel_watching *watching)
     watching->lost = lost;
 }
 
+/* Says beside the one workflow that is drawn what it waits for, as long as it does. That a broker does not answer is
+ * the follower's to tell. */
+static void
+look (struct reel_watching *watching)
+{
+    struct reel_client_reply reply = {0};
+    struct reel_buf waiting = {0};
+    bool due = watching->looked_us == 0 || reel_clock_monotonic_us () >= watching->looked_us + LOOK_EVERY_US;
+    if (!due || watching->count != 1 || watching->all || strcmp (watching->list[0].state, "queued") != 0)
+        return;
+    struct reel_view *view = &watching->list[0];
+    if (reel_client_get (watching->session->client, view->workflow_id, &reply, NULL) == REEL_CLIENT_OK)
+        reel_waiting_ask (&waiting, watching->session->client, &reply);
+    if (waiting.len > 0 && reel_buf_status (&waiting) == REEL_OK)
+        reel_view_note (view, reel_buf_slice (&waiting));
+    reel_client_reply_free (&reply);
+    reel_buf_free (&waiting);
+    watching->looked_us = reel_clock_monotonic_us ();
+}
+
 /* One turn: waits for an event, or until it is time to draw. */
 static int
 turn (struct reel_watching *watching)
@@ -317,8 +342,10 @@ turn (struct reel_watching *watching)
     int64_t wait_ms = -1;
     if (watching->session->output.live) {
         int64_t due_us = watching->drawn_us + DRAW_EVERY_US - reel_clock_monotonic_us ();
-        if (due_us <= 0)
+        if (due_us <= 0) {
+            look (watching);
             draw (watching);
+        }
         wait_ms = due_us <= 0 ? DRAW_EVERY_US / 1000 : due_us / 1000 + 1;
     }
     enum reel_client_status status = reel_client_follow_next (watching->follow, wait_ms, &event, &error);

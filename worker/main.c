@@ -37,7 +37,8 @@ static const struct reel_option table[] = {
              "worker/log"},
     [LIST_DISPATCH] = {"list-dispatch", 0, REEL_OPTION_FLAG, NULL, NULL, 0, 0, "print what is served by what, and end",
                        NULL, NULL},
-    [JSON] = {"json", 'j', REEL_OPTION_FLAG, NULL, NULL, 0, 0, "print it as JSON", NULL, NULL},
+    [JSON] = {"json", 'j', REEL_OPTION_FLAG, NULL, NULL, 0, 0, "print it as JSON: the map that READY has as `dispatch`",
+              NULL, NULL},
     [CHECK_CONFIG] = {"check-config", 0, REEL_OPTION_FLAG, NULL, NULL, 0, 0, "check the configuration, and end", NULL,
                       NULL},
 };
@@ -79,15 +80,17 @@ print_duration (const char *name, int64_t ms)
 static int
 print_table (const struct reel_registry *registry)
 {
-    int width = (int) strlen ("MODALITY");
+    int width = (int) strlen ("MODALITY"), adapter_width = (int) strlen ("ADAPTER");
     for (size_t i = 0; i < reel_registry_count (registry); i++) {
         int len = (int) strlen (reel_registry_at (registry, i)->modality);
+        int adapter_len = (int) strlen (reel_registry_at (registry, i)->adapter->name);
         width = len > width ? len : width;
+        adapter_width = adapter_len > adapter_width ? adapter_len : adapter_width;
     }
-    printf ("%-*s  %-7s  %-10s  LIMITS\n", width, "MODALITY", "ADAPTER", "CLASS");
+    printf ("%-*s  %-*s  %-10s  LIMITS\n", width, "MODALITY", adapter_width, "ADAPTER", "CLASS");
     for (size_t i = 0; i < reel_registry_count (registry); i++) {
         const struct reel_registry_entry *entry = reel_registry_at (registry, i);
-        printf ("%-*s  %-7s  %-10s", width, entry->modality, entry->adapter->name,
+        printf ("%-*s  %-*s  %-10s", width, entry->modality, adapter_width, entry->adapter->name,
                 reel_adapter_class_name (entry->adapter->class));
         print_duration ("timeout_ms", entry->policy.timeout_ms);
         print_duration ("max_attempts", entry->policy.max_attempts);

@@ -412,8 +412,8 @@ class WithoutBroker(harness.TestCase):
         self.assertIn("Exit codes: 0 done;", self.reel("--help").text)
         version = self.reel("--version").text
         self.assertRegex(version, r"^reel \d+\.\d+\.\d+")
-        for command in ("submit", "watch", "get", "receipt", "list", "events", "workers", "stats", "ping", "validate",
-                        "convert", "run"):
+        for command in ("submit", "watch", "get", "receipt", "list", "events", "workers", "dispatch", "stats", "ping",
+                        "validate", "convert", "run"):
             self.assertIn(f"\n  {command} ", self.reel("--help").text)
             done = self.reel(command, "--help")
             self.assertTrue(done.text.startswith(f"Usage: reel {command}"), done)

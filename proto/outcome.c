@@ -127,10 +127,26 @@ write_steps (struct reel_buf *out, const struct reel_workflow *workflow, const s
     }
 }
 
+/* Is the document as it came what is to be written? */
+static bool
+untouched (const struct reel_workflow *workflow, const struct reel_outcome *outcomes, struct reel_slice workflow_id,
+           struct reel_slice created_at)
+{
+    bool complete = (workflow_id.len == 0 || workflow->workflow_id.len > 0)
+                    && (created_at.len == 0 || workflow->created_at.len > 0);
+    for (uint32_t i = 0; i < workflow->step_count && complete; i++)
+        complete = same (&outcomes[i], &workflow->steps[i]);
+    return complete;
+}
+
 void
 reel_outcome_document (struct reel_buf *out, const struct reel_workflow *workflow, const struct reel_outcome *outcomes,
                        struct reel_slice workflow_id, struct reel_slice created_at)
 {
+    if (untouched (workflow, outcomes, workflow_id, created_at)) {
+        reel_buf_add_slice (out, workflow->document);
+        return;
+    }
     struct reel_cursor cursor = reel_scan_start (workflow->document);
     struct reel_value head;
     struct reel_slice key;

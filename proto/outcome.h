@@ -32,7 +32,7 @@ int64_t reel_outcome_blocking (const struct reel_workflow *workflow, uint32_t st
 
 /*
  * Appends the workflow as it stands. A step whose outcome is as the document has it is
- * copied as it is. `workflow_id` and `created_at` are added at the end where the document
+ * copied as it is, and so is the document when nothing has changed. `workflow_id` and `created_at` are added at the end where the document
  * has none (pass none to add nothing). Ask reel_buf_status (out).
  */
 void reel_outcome_document (struct reel_buf *out, const struct reel_workflow *workflow,

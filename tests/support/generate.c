@@ -14,10 +14,12 @@
 static size_t
 length (struct reel_random *random)
 {
-    switch (reel_random_below (random, 40)) {
+    switch (reel_random_below (random, 120)) {
     case 0: return 254 + reel_random_below (random, 4);
     case 1:
-    case 2: return 14 + reel_random_below (random, 20);
+    case 2:
+    case 3:
+    case 4: return 14 + reel_random_below (random, 20);
     default: return reel_random_below (random, 5);
     }
 }
@@ -57,6 +59,13 @@ bytes (struct reel_random *random, size_t count, struct reel_buf *out)
 {
     for (size_t i = 0; i < count; i++)
         reel_buf_add_byte (out, (uint8_t) reel_random_below (random, 256));
+}
+
+static void
+big_endian (struct reel_buf *out, uint64_t number, unsigned width)
+{
+    while (width-- > 0)
+        reel_buf_add_byte (out, (uint8_t) (number >> 8 * width));
 }
 
 /* A number of random width, or one beside a power of two. */
@@ -107,6 +116,38 @@ float_bits (struct reel_random *random)
                                               : (uint32_t) reel_random_next (random);
 }
 
+/* The three forms of a timestamp, each at its borders: other implementations refuse any other body of type -1. */
+static void
+timestamp (struct reel_random *random, struct reel_buf *body)
+{
+    static const uint64_t nanoseconds[] = {1, 999999999, 123456789}, seconds[] = {0, 1777367406, (1ull << 34) - 1};
+    uint64_t form = reel_random_below (random, 3), fraction = nanoseconds[reel_random_below (random, 3)];
+    if (form == 0) {
+        big_endian (body, (uint32_t) reel_random_next (random), 4);
+    } else if (form == 1) {
+        big_endian (body, fraction << 34 | seconds[reel_random_below (random, 3)], 8);
+    } else {
+        big_endian (body, fraction, 4);
+        big_endian (body, (1ull << 63 | reel_random_next (random)) >> reel_random_below (random, 2), 8);
+    }
+}
+
+static void
+extension (struct reel_random *random, struct reel_buf *out)
+{
+    struct reel_buf body = {0};
+    int8_t type = (int8_t) ((int) reel_random_below (random, 256) - 128);
+    if (type == -1 || reel_random_below (random, 6) == 0) {
+        type = -1;
+        timestamp (random, &body);
+    } else {
+        bytes (random, length (random), &body);
+    }
+    REEL_ASSERT (!body.failed);
+    reel_pack_ext (out, type, reel_buf_slice (&body));
+    reel_buf_free (&body);
+}
+
 static void
 scalar (struct reel_random *random, struct reel_buf *out)
 {
@@ -126,9 +167,7 @@ scalar (struct reel_random *random, struct reel_buf *out)
         bytes (random, length (random), &body);
         reel_pack_bin (out, reel_buf_slice (&body));
         break;
-    default:
-        bytes (random, length (random), &body);
-        reel_pack_ext (out, (int8_t) ((int) reel_random_below (random, 256) - 128), reel_buf_slice (&body));
+    default: extension (random, out);
     }
     REEL_ASSERT (!body.failed);
     reel_buf_free (&body);
@@ -184,6 +223,91 @@ generate_value (struct reel_random *random, unsigned depth_max, struct reel_buf 
         array (random, depth_max, out);
     else
         generate_map (random, depth_max, out);
+}
+
+/* --- other spellings ----------------------------------------------------------------------- */
+
+/* A head of one byte, the lowest of its kind, and a number of 1 << power bytes that follow it: any width that holds the
+ * number, from `least` on. */
+static void
+wide_head (struct reel_random *random, uint8_t lowest, unsigned least, unsigned most, uint64_t number,
+           struct reel_buf *out)
+{
+    unsigned power = least;
+    while (power < 3 && number >> (8u << power) != 0)
+        power++;
+    power += (unsigned) reel_random_below (random, most - power + 1);
+    reel_buf_add_byte (out, (uint8_t) (lowest + power - least));
+    big_endian (out, number, 1u << power);
+}
+
+static void
+wide_integer (struct reel_random *random, const struct reel_value *value, struct reel_buf *out)
+{
+    if (value->type == REEL_UINT && (value->u > INT64_MAX || reel_random_below (random, 2) == 0)) {
+        wide_head (random, 0xcc, 0, 3, value->u, out);
+        return;
+    }
+    int64_t number = value->type == REEL_UINT ? (int64_t) value->u : value->i;
+    uint64_t magnitude = number < 0 ? ~(uint64_t) number : (uint64_t) number;
+    unsigned power = 0;
+    while (power < 3 && magnitude >> ((8u << power) - 1) != 0)
+        power++;
+    power += (unsigned) reel_random_below (random, 4 - power);
+    reel_buf_add_byte (out, (uint8_t) (0xd0 + power));
+    big_endian (out, (uint64_t) number, 1u << power);
+}
+
+/* True when the head (and the body, of what has one) is written. */
+static bool
+spell_otherwise (struct reel_random *random, const struct reel_value *value, struct reel_buf *out)
+{
+    switch (value->type) {
+    case REEL_UINT:
+    case REEL_INT: wide_integer (random, value, out); return true;
+    case REEL_STR: wide_head (random, 0xd9, 0, 2, value->bytes.len, out); break;
+    case REEL_BIN: wide_head (random, 0xc4, 0, 2, value->bytes.len, out); break;
+    case REEL_EXT:
+        wide_head (random, 0xc7, 0, 2, value->bytes.len, out);
+        reel_buf_add_byte (out, (uint8_t) value->ext_type);
+        break;
+    case REEL_ARRAY: wide_head (random, 0xdc, 1, 2, value->count, out); return true;
+    case REEL_MAP: wide_head (random, 0xde, 1, 2, value->count, out); return true;
+    default: return false;
+    }
+    reel_buf_add_slice (out, value->bytes);
+    return true;
+}
+
+static void
+spell_shortest (const struct reel_value *value, struct reel_buf *out)
+{
+    switch (value->type) {
+    case REEL_NIL: reel_pack_nil (out); break;
+    case REEL_BOOL: reel_pack_bool (out, value->boolean); break;
+    case REEL_UINT: reel_pack_uint (out, value->u); break;
+    case REEL_INT: reel_pack_int (out, value->i); break;
+    case REEL_F32: reel_pack_f32_bits (out, value->bits32); break;
+    case REEL_F64: reel_pack_f64_bits (out, value->bits64); break;
+    case REEL_STR: reel_pack_str (out, value->bytes); break;
+    case REEL_BIN: reel_pack_bin (out, value->bytes); break;
+    case REEL_EXT: reel_pack_ext (out, value->ext_type, value->bytes); break;
+    case REEL_ARRAY: reel_pack_array (out, value->count); break;
+    case REEL_MAP: reel_pack_map (out, value->count); break;
+    }
+}
+
+void
+generate_spelling (struct reel_random *random, struct reel_slice msgpack, struct reel_buf *out)
+{
+    struct reel_cursor cursor = reel_scan_start (msgpack);
+    struct reel_value value;
+    while (cursor.at < cursor.end) {
+        bool read = reel_scan_next (&cursor, &value);
+        REEL_ASSERT (read);
+        if (random == NULL || reel_random_below (random, 3) > 0 || !spell_otherwise (random, &value, out))
+            spell_shortest (&value, out);
+    }
 }
 
 static void

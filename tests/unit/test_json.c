@@ -1,6 +1,6 @@
 /*
- * msgpack to JSON and back: every type both ways in tables, what is refused and where, the limits,
- * and the property that nothing is lost over many generated documents.
+ * msgpack to JSON and back: every type both ways in tables, what is refused and where, the limits. That nothing is
+ * lost over many generated documents is for test_roundtrip.c to show.
  */
 #include "proto/json.h"
 
@@ -14,7 +14,6 @@
 #include "base/limits.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
-#include "tests/support/generate.h"
 
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 /* A literal with NULs in it, without its last. */
@@ -513,49 +512,6 @@ START_TEST (the_parser_may_run_out_of_memory_anywhere)
 }
 END_TEST
 
-static unsigned long
-document_count (void)
-{
-    const char *asked = getenv ("REEL_TEST_DOCUMENTS");
-    if (asked != NULL)
-        return strtoul (asked, NULL, 10);
-    return getenv ("REEL_VALGRIND") != NULL ? 300 : 20000;
-}
-
-static void
-ck_assert_survives (unsigned long seed, struct reel_slice document, unsigned flags)
-{
-    struct reel_buf json = {0}, back = {0};
-    struct reel_error err = {.message = "none"};
-    ck_assert_int_eq (reel_json_write (document, flags, &json), REEL_OK);
-    ck_assert_msg (reel_scan_utf8 (reel_buf_slice (&json)), "document %lu", seed);
-    ck_assert_msg (reel_json_read (reel_buf_slice (&json), &back, &err) == REEL_OK, "document %lu: %s at %s", seed,
-                   err.message, err.path);
-    ck_assert_msg (reel_slice_equal (reel_buf_slice (&back), document), "document %lu is not the same after %.*s", seed,
-                   REEL_TEXT (reel_buf_slice (&json)));
-    reel_buf_free (&json);
-    reel_buf_free (&back);
-}
-
-/* Document n is that of seed n: one that fails is repeated with the number that is printed. */
-START_TEST (nothing_is_lost)
-{
-    struct reel_buf document = {0};
-    for (unsigned long n = 0; n < document_count (); n++) {
-        struct reel_random random;
-        reel_random_seed (&random, n);
-        reel_buf_clear (&document);
-        generate_value (&random, (unsigned) reel_random_below (&random, REEL_DEPTH_MAX + 1), &document);
-        ck_assert_int_eq (reel_buf_status (&document), REEL_OK);
-        struct reel_error err = {.message = "none"};
-        ck_assert_msg (reel_scan_check (reel_buf_slice (&document), REEL_DEPTH_MAX, &err) == REEL_OK,
-                       "document %lu: %s", n, err.message);
-        ck_assert_survives (n, reel_buf_slice (&document), n % 8 == 0 ? REEL_JSON_PRETTY : REEL_JSON_COMPACT);
-    }
-    reel_buf_free (&document);
-}
-END_TEST
-
 int
 main (void)
 {
@@ -573,7 +529,6 @@ main (void)
     tcase_add_test (tcase, a_long_key_above_a_problem);
     tcase_add_test (tcase, locale_does_not_matter);
     tcase_add_test (tcase, the_parser_may_run_out_of_memory_anywhere);
-    tcase_add_test (tcase, nothing_is_lost);
     suite_add_tcase (suite, tcase);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);

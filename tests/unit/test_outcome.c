@@ -176,6 +176,7 @@ START_TEST (an_untouched_step_keeps_its_bytes)
         "df 00 00 00 01 d9 05 73 74 65 70 73 dd 00 00 00 02 " WIDE_STEP_HEAD WIDE_PAYLOAD WIDE_UNKNOWN
         " 82 a7 73 74 65 70 5f 69 64 a1 62 a8 6d 6f 64 61 6c 69 74 79 a1 6d");
     take (bytes, REEL_WORKFLOW_STRICT);
+    ck_assert_str_eq (document_bytes (merged (NULL, NULL)), document_bytes (bytes));
     set_succeeded (1, "{}");
     struct reel_slice out = merged (NULL, NULL);
     ck_assert_ptr_nonnull (memmem (out.data, out.len, workflow.steps[0].bytes.data, workflow.steps[0].bytes.len));

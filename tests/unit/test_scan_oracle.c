@@ -204,7 +204,7 @@ read_unchecked (struct reel_slice bytes)
 static unsigned long
 document_count (void)
 {
-    const char *asked = getenv ("REEL_TEST_DOCUMENTS");
+    const char *asked = getenv ("REEL_DOCUMENTS");
     if (asked != NULL)
         return strtoul (asked, NULL, 10);
     return getenv ("REEL_VALGRIND") != NULL ? 300 : 20000;

@@ -50,6 +50,8 @@ def install():
     for name in names:
         shutil.copy(HERE / name, MODULES)
     run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=MODULES)
+    if not (MODULES / "node_modules" / "@msgpack" / "msgpack").is_dir():
+        sys.exit("npm ci ended well, and has installed nothing")
     done.touch()
 
 

@@ -37,6 +37,7 @@
 #define REEL_FRAMES_MAX 8                      /* frames of one message that are looked at */
 #define REEL_MODALITIES_MAX 256                /* modalities of one worker */
 #define REEL_HOOKS_MAX 64                      /* hooks of one worker */
+#define REEL_ABANDONED_MAX 64                  /* calls of C functions that were given up and have not returned */
 #define REEL_DISPATCH_BYTES_MAX (64u << 10)    /* what a worker says of their adapters */
 #define REEL_PROVENANCE_BYTES_MAX (256u << 10) /* of a submission: it travels in a header, beside a checkpoint */
 #define REEL_LEASES_MAX 4096                   /* leases (and so slots) of one worker */

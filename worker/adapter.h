@@ -112,7 +112,8 @@ struct reel_adapter_host {
     int (*fail) (struct reel_adapter_reply *reply, const char *code, const char *message, unsigned flags);
 };
 
-/* Returns 0: it succeeded. Anything else: it failed, as fail() said, else with code "adapter_failed". */
+/* Returns 0: it succeeded, also when it was to end and came to its result all the same. Anything else: it failed, as
+ * fail() said, else with code "adapter_failed" ("cancelled", "timeout" where it was to end). */
 typedef int (*reel_adapter_fn) (const struct reel_adapter_call *call, struct reel_adapter_reply *reply, void *context);
 
 /* Given to a plugin's init, for as long as that lasts. Texts are copied; functions and contexts must outlive the
@@ -128,9 +129,12 @@ struct reel_plugin {
                      void *context);
 };
 
+__attribute__ ((visibility ("default"))) extern const uint32_t reel_plugin_abi;
+__attribute__ ((visibility ("default"))) int reel_plugin_init (struct reel_plugin *plugin);
+
 #define REEL_PLUGIN(init)                                                                                              \
-    __attribute__ ((visibility ("default"))) const uint32_t reel_plugin_abi = REEL_ADAPTER_ABI;                        \
-    __attribute__ ((visibility ("default"))) int reel_plugin_init (struct reel_plugin *plugin)                         \
+    const uint32_t reel_plugin_abi = REEL_ADAPTER_ABI;                                                                 \
+    int reel_plugin_init (struct reel_plugin *plugin)                                                                  \
     {                                                                                                                  \
         return init (plugin);                                                                                          \
     }

@@ -17,14 +17,18 @@
 #include "base/limits.h"
 #include "worker/adapter_builtin.h"
 #include "worker/adapter_exec.h"
+#include "worker/adapter_function.h"
+#include "worker/plugin.h"
 #include "worker/template.h"
 #include "worker/words.h"
 
-const char *const reel_config_names[] = {"work", "keep", "modality", NULL};
+const char *const reel_config_names[] = {"work", "keep", "plugin", "hook", "modality", NULL};
 
-/* A modality's section, as far as it is read. */
+/* A modality's section or a hook's, as far as it is read. */
 struct section {
-    const char *modality;
+    const char *kind; /* "modality" or "hook"; NULL: none is being read */
+    const char *name;
+    unsigned points; /* of a hook */
     const char *adapter;
     const char *command;
     bool exec_key; /* a key was seen that only exec has */
@@ -41,6 +45,7 @@ struct reading {
     char *work; /* NULL: a temporary root */
     enum reel_exec_keep keep;
     struct section section;
+    struct reel_plugins plugins;
     struct reel_registry *registry;
     struct reel_error *err;
 };
@@ -58,10 +63,11 @@ refuse (struct reading *reading, const char *key, const char *format, ...)
     va_start (arguments, format);
     vsnprintf (what, sizeof what, format, arguments);
     va_end (arguments);
-    const char *modality = reading->section.modality;
-    return reel_error_set (reading->err, REEL_INVALID, "bad_config", NULL, "%s: %s%s%s%s: %s", reading->path,
-                           modality == NULL ? "" : "modality/", modality == NULL ? "" : modality,
-                           modality == NULL ? "" : "/", key, what);
+    const struct section *section = &reading->section;
+    if (section->kind == NULL)
+        return reel_error_set (reading->err, REEL_INVALID, "bad_config", NULL, "%s: %s: %s", reading->path, key, what);
+    return reel_error_set (reading->err, REEL_INVALID, "bad_config", NULL, "%s: %s/%s/%s: %s", reading->path,
+                           section->kind, section->name, key, what);
 }
 
 static enum reel_status
@@ -113,10 +119,27 @@ typedef enum reel_status (*key_fn) (struct reading *reading, const char *key, co
 static enum reel_status
 take_adapter (struct reading *reading, const char *key, const char *text)
 {
-    int place;
-    static const char *const kinds[] = {"exec", "echo", "sleep", "fail", NULL};
-    reading->section.adapter = text;
-    return read_word (reading, key, text, kinds, &place);
+    (void) key;
+    reading->section.adapter = text; /* it may be a plugin's */
+    return REEL_OK;
+}
+
+static enum reel_status
+take_point (struct reading *reading, const char *key, const char *text)
+{
+    static const char *const names[] = {"pre_step", "post_step", "on_failure", NULL};
+    static const enum reel_hook_point points[] = {REEL_HOOK_PRE_STEP, REEL_HOOK_POST_STEP, REEL_HOOK_ON_FAILURE};
+    for (size_t len; *(text += strspn (text, " \t")) != '\0'; text += len) {
+        char word[16];
+        int place = 0;
+        len = strcspn (text, " \t");
+        snprintf (word, sizeof word, "%.*s", (int) len, text);
+        enum reel_status status = read_word (reading, key, word, names, &place);
+        if (status != REEL_OK)
+            return status;
+        reading->section.points |= points[place];
+    }
+    return reading->section.points == 0 ? refuse (reading, key, "is empty") : REEL_OK;
 }
 
 static enum reel_status
@@ -217,25 +240,30 @@ take_in_doubt (struct reading *reading, const char *key, const char *text)
     return refuse (reading, key, "'%s' is none of: hold, retry, fail", text);
 }
 
+#define OF_MODALITY 1u
+#define OF_HOOK 2u
+
 static const struct {
     const char *name;
     key_fn take;
-    bool exec;
+    unsigned where;
+    bool exec; /* only exec has it */
     bool repeats;
 } keys[] = {
-    {"adapter", take_adapter, false, false},
-    {"command", take_command, true, false},
-    {"argument", take_argument, true, true},
-    {"environment", take_environment, true, false},
-    {"set", take_set, true, true},
-    {"class", take_class, true, false},
-    {"grace_ms", take_grace, true, false},
-    {"output_bytes_max", take_output_bytes, true, false},
-    {"timeout_ms", take_timeout, false, false},
-    {"max_attempts", take_attempts, false, false},
-    {"backoff_ms", take_backoff, false, false},
-    {"backoff_max_ms", take_backoff_max, false, false},
-    {"in_doubt", take_in_doubt, false, false},
+    {"adapter", take_adapter, OF_MODALITY, false, false},
+    {"point", take_point, OF_HOOK, false, false},
+    {"command", take_command, OF_MODALITY | OF_HOOK, true, false},
+    {"argument", take_argument, OF_MODALITY | OF_HOOK, true, true},
+    {"environment", take_environment, OF_MODALITY | OF_HOOK, true, false},
+    {"set", take_set, OF_MODALITY | OF_HOOK, true, true},
+    {"class", take_class, OF_MODALITY, true, false},
+    {"grace_ms", take_grace, OF_MODALITY | OF_HOOK, true, false},
+    {"output_bytes_max", take_output_bytes, OF_MODALITY | OF_HOOK, true, false},
+    {"timeout_ms", take_timeout, OF_MODALITY | OF_HOOK, false, false},
+    {"max_attempts", take_attempts, OF_MODALITY, false, false},
+    {"backoff_ms", take_backoff, OF_MODALITY, false, false},
+    {"backoff_max_ms", take_backoff_max, OF_MODALITY, false, false},
+    {"in_doubt", take_in_doubt, OF_MODALITY, false, false},
 };
 #define KEYS (sizeof keys / sizeof keys[0])
 
@@ -291,7 +319,8 @@ find_command (struct reading *reading, char **command)
 {
     const char *name = reading->section.command;
     if (name == NULL)
-        return refuse (reading, "command", "is missing: adapter exec needs one");
+        return refuse (reading, "command", "is missing: %s needs one",
+                       reading->section.points > 0 ? "a hook" : "adapter exec");
     char *found = strchr (name, '/') == NULL ? find_on_path (name) : beside_file (reading, name);
     if (found == NULL && strchr (name, '/') == NULL)
         return refuse (reading, "command", "there is no program %s on PATH", name);
@@ -341,29 +370,70 @@ make_exec (struct reading *reading, struct reel_adapter **adapter)
 }
 
 static enum reel_status
+make_of_plugin (struct reading *reading, struct reel_adapter **adapter)
+{
+    const struct reel_plugin_kind *kind = reel_plugins_find (&reading->plugins, reading->section.adapter);
+    if (kind == NULL)
+        return refuse (reading, "adapter", "'%s' is none of exec, echo, sleep, fail, and no plugin brought it",
+                       reading->section.adapter);
+    return reel_adapter_function_create (&(struct reel_function_setup){.name = kind->name,
+                                                                       .class = kind->class,
+                                                                       .function = kind->function,
+                                                                       .context = kind->context,
+                                                                       .work = reading->work},
+                                         adapter);
+}
+
+/* The registry has taken the adapter, or said why not. */
+static enum reel_status
+registered (struct reading *reading, enum reel_status status, struct reel_adapter *adapter,
+            const struct reel_error *err)
+{
+    if (adapter != NULL)
+        adapter->destroy (adapter);
+    if (status == REEL_INVALID)
+        return reel_error_set (reading->err, REEL_INVALID, "bad_config", NULL, "%s: %s: %s", reading->path,
+                               reading->section.kind, err->message);
+    return status;
+}
+
+static enum reel_status
 make_adapter (struct reading *reading)
 {
     struct section *section = &reading->section;
     struct reel_adapter *adapter = NULL;
+    struct reel_error err = {0};
     enum reel_status status;
     if (section->adapter == NULL)
-        return refuse (reading, "adapter", "is missing: exec, echo, sleep or fail");
+        return refuse (reading, "adapter", "is missing: exec, echo, sleep, fail, or one of a plugin");
     if (strcmp (section->adapter, "exec") == 0)
         status = make_exec (reading, &adapter);
     else if (section->exec_key)
         return refuse (reading, "adapter", "%s takes none of the keys of exec", section->adapter);
     else
         status = reel_adapter_builtin_create (section->adapter, &adapter);
+    if (status == REEL_NOT_FOUND)
+        status = make_of_plugin (reading, &adapter);
     if (status != REEL_OK)
         return status;
+    status = reel_registry_add (reading->registry, section->name, &adapter, &section->policy, &err);
+    return registered (reading, status, adapter, &err);
+}
+
+static enum reel_status
+make_hook (struct reading *reading)
+{
+    const struct section *section = &reading->section;
+    struct reel_adapter *adapter = NULL;
     struct reel_error err = {0};
-    status = reel_registry_add (reading->registry, section->modality, &adapter, &section->policy, &err);
-    if (adapter != NULL)
-        adapter->destroy (adapter);
-    if (status == REEL_INVALID)
-        return reel_error_set (reading->err, REEL_INVALID, "bad_config", NULL, "%s: modality: %s", reading->path,
-                               err.message);
-    return status;
+    if (section->points == 0)
+        return refuse (reading, "point", "is missing: pre_step, post_step, on_failure, or some of them");
+    enum reel_status status = make_exec (reading, &adapter);
+    if (status != REEL_OK)
+        return status;
+    status = reel_registry_add_hook (reading->registry, section->name, section->points, section->policy.timeout_ms,
+                                     &adapter, &err);
+    return registered (reading, status, adapter, &err);
 }
 
 /* --- the file ------------------------------------------------------------------------------- */
@@ -379,11 +449,11 @@ repeated (const struct reel_zpl_node *first, const struct reel_zpl_node *node)
 }
 
 static enum reel_status
-take_key (struct reading *reading, const struct reel_zpl_node *node, bool again)
+take_key (struct reading *reading, const struct reel_zpl_node *node, unsigned where, bool again)
 {
     const char *name = reel_zpl_name (node);
     for (size_t i = 0; i < KEYS; i++) {
-        if (strcmp (name, keys[i].name) != 0)
+        if (strcmp (name, keys[i].name) != 0 || (keys[i].where & where) == 0)
             continue;
         if (again && !keys[i].repeats)
             return refuse (reading, name, "is there twice");
@@ -396,25 +466,41 @@ take_key (struct reading *reading, const struct reel_zpl_node *node, bool again)
 }
 
 static enum reel_status
-take_modality (struct reading *reading, const struct reel_zpl_node *node)
+take_section (struct reading *reading, const struct reel_zpl_node *node, unsigned where)
 {
     enum reel_status status = REEL_OK;
     reading->section = (struct section){
-        .modality = reel_zpl_name (node),
+        .kind = where == OF_HOOK ? "hook" : "modality",
+        .name = reel_zpl_name (node),
         .grace_ms = REEL_EXEC_GRACE_MS_DEFAULT,
         .output_bytes_max = REEL_EXEC_OUTPUT_BYTES_DEFAULT,
     };
     if (*reel_zpl_value (node) != '\0')
-        status = refuse (reading, "adapter", "must be a line below it: adapter = ...");
+        status = where == OF_HOOK ? refuse (reading, "point", "must be a line below it: point = ...")
+                                  : refuse (reading, "adapter", "must be a line below it: adapter = ...");
     const struct reel_zpl_node *first = reel_zpl_child (node);
     for (const struct reel_zpl_node *key = first; key != NULL && status == REEL_OK; key = reel_zpl_next (key))
-        status = take_key (reading, key, repeated (first, key));
+        status = take_key (reading, key, where, repeated (first, key));
     if (status == REEL_OK)
-        status = make_adapter (reading);
+        status = where == OF_HOOK ? make_hook (reading) : make_adapter (reading);
     reel_words_free (&reading->section.arguments);
     reel_words_free (&reading->section.environment);
     reel_words_free (&reading->section.variables);
-    reading->section.modality = NULL;
+    reading->section.kind = NULL;
+    return status;
+}
+
+static enum reel_status
+take_plugin (struct reading *reading, const struct reel_zpl_node *node)
+{
+    char *path = beside_file (reading, reel_zpl_value (node));
+    if (path == NULL)
+        return REEL_NO_MEMORY;
+    struct reel_error err = {0};
+    enum reel_status status = reel_plugin_load (&reading->plugins, path, reading->work, reading->registry, &err);
+    if (status == REEL_INVALID)
+        (void) reel_error_set (reading->err, REEL_INVALID, "bad_config", NULL, "%s: %s", reading->path, err.message);
+    free (path);
     return status;
 }
 
@@ -425,18 +511,38 @@ take_top (struct reading *reading, const struct reel_zpl_node *node)
     const char *name = reel_zpl_name (node);
     const char *text = reel_zpl_value (node);
     int place = 0;
-    if (strcmp (name, "modality") == 0 || strcmp (name, "worker") == 0)
+    if (strcmp (name, "modality") == 0 || strcmp (name, "hook") == 0 || strcmp (name, "worker") == 0)
         return *text == '\0' ? REEL_OK : refuse (reading, name, "is a section, not a value");
-    if (strcmp (name, "work") != 0 && strcmp (name, "keep") != 0)
+    if (strcmp (name, "work") != 0 && strcmp (name, "keep") != 0 && strcmp (name, "plugin") != 0)
         return refuse (reading, name, "unknown key");
     if (reel_zpl_child (node) != NULL)
         return refuse (reading, name, "is a value, not a section");
+    if (strcmp (name, "plugin") == 0)
+        return *text == '\0' ? refuse (reading, name, "is empty") : REEL_OK;
     if (strcmp (name, "work") == 0) {
         reading->work = *text == '\0' ? NULL : beside_file (reading, text);
         return *text == '\0' ? refuse (reading, name, "is empty") : reading->work == NULL ? REEL_NO_MEMORY : REEL_OK;
     }
     enum reel_status status = read_word (reading, name, text, keeps, &place);
     reading->keep = (enum reel_exec_keep) place;
+    return status;
+}
+
+/* The sections of one kind, or the plugins, in the order of the file. */
+static enum reel_status
+take_all (struct reading *reading, const struct reel_zpl_node *first, const char *name)
+{
+    enum reel_status status = REEL_OK;
+    for (const struct reel_zpl_node *node = first; node != NULL && status == REEL_OK; node = reel_zpl_next (node)) {
+        if (strcmp (reel_zpl_name (node), name) != 0)
+            continue;
+        const struct reel_zpl_node *section = reel_zpl_child (node); /* a plugin has none */
+        if (strcmp (name, "plugin") == 0)
+            status = take_plugin (reading, node);
+        unsigned where = strcmp (name, "hook") == 0 ? OF_HOOK : OF_MODALITY;
+        for (; section != NULL && status == REEL_OK; section = reel_zpl_next (section))
+            status = take_section (reading, section, where);
+    }
     return status;
 }
 
@@ -448,16 +554,14 @@ reel_config_read (const struct reel_zpl *file, const char *path, struct reel_reg
     const struct reel_zpl_node *first = reel_zpl_first (file);
     /* What holds for all modalities first, wherever it stands. */
     for (const struct reel_zpl_node *node = first; node != NULL && status == REEL_OK; node = reel_zpl_next (node))
-        status = repeated (first, node) ? refuse (&reading, reel_zpl_name (node), "is there twice")
-                                        : take_top (&reading, node);
-    for (const struct reel_zpl_node *node = first; node != NULL && status == REEL_OK; node = reel_zpl_next (node)) {
-        if (strcmp (reel_zpl_name (node), "modality") != 0)
-            continue;
-        const struct reel_zpl_node *modality = reel_zpl_child (node);
-        for (; modality != NULL && status == REEL_OK; modality = reel_zpl_next (modality))
-            status = take_modality (&reading, modality);
-    }
+        status = strcmp (reel_zpl_name (node), "plugin") != 0 && repeated (first, node)
+                     ? refuse (&reading, reel_zpl_name (node), "is there twice")
+                     : take_top (&reading, node);
+    static const char *const kinds[] = {"plugin", "modality", "hook"};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && status == REEL_OK; i++)
+        status = take_all (&reading, first, kinds[i]);
     free (reading.work);
+    reel_plugins_free (&reading.plugins);
     if (status == REEL_OK && reel_registry_count (registry) == 0)
         status = reel_registry_add_builtin (registry, err);
     return status;

@@ -5,6 +5,7 @@
  *
  *     work = "work"                       # where exec steps get their directories; relative to this file
  *     keep = failed                       # which of them stay: never (default), failed, always
+ *     plugin = "./film.so"                # adapters and hooks in C (worker/adapter.h); as many as needed
  *     modality
  *         keyframe
  *             adapter = exec
@@ -23,6 +24,12 @@
  *             in_doubt = hold             # hold, retry or fail
  *         pause
  *             adapter = sleep             # echo, sleep and fail have no keys of their own
+ *         colour
+ *             adapter = film-grade        # one that a plugin brought
+ *     hook                                # called around every step, in this order, after those of the plugins
+ *         ledger
+ *             point = "post_step on_failure"   # any of pre_step, post_step, on_failure
+ *             command = "./ledger.sh"     # and argument, environment, set, grace_ms, output_bytes_max, timeout_ms
  *
  * A file without any modality serves what a worker without a file serves. Unknown keys are refused; a section
  * `worker` is passed over: it holds the options of reel-worker itself (reel-worker --help).

@@ -120,8 +120,11 @@ reel_directory_make (struct reel_directory *directory, const struct reel_call *c
     if (status != REEL_OK)
         return status;
     /* Ids have no slash and begin with a letter or a digit: they name nothing outside the root. */
-    if (asprintf (&path, "%s/%.*s/%.*s.%" PRIu32 ".%" PRIu32, directory->root, REEL_TEXT (call->workflow_id),
-                  REEL_TEXT (call->step_id), call->delivery, call->attempt)
+    char hook[32] = "";
+    if (call->hook != REEL_HOOK_NONE)
+        snprintf (hook, sizeof hook, ".%s.%" PRIu32, reel_hook_point_name (call->hook), call->hook_index);
+    if (asprintf (&path, "%s/%.*s/%.*s.%" PRIu32 ".%" PRIu32 "%s", directory->root, REEL_TEXT (call->workflow_id),
+                  REEL_TEXT (call->step_id), call->delivery, call->attempt, hook)
         < 0)
         return REEL_NO_MEMORY;
     char *slash = strrchr (path, '/');

@@ -1,5 +1,6 @@
 /*
- * The directories that steps work in: <root>/<workflow_id>/<step_id>.<delivery>.<attempt>.
+ * The directories that steps work in: <root>/<workflow_id>/<step_id>.<delivery>.<attempt>, and for
+ * their hooks the same followed by .<point>.<index>.
  *
  * Without a configured root one is made under TMPDIR (or /tmp) when it is first needed, and
  * removed in the end if nothing was left in it.

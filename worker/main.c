@@ -77,6 +77,22 @@ print_duration (const char *name, int64_t ms)
         printf ("  %s=%" PRId64, name, ms);
 }
 
+/* In the order in which they are called. */
+static void
+print_hooks (const struct reel_registry *registry)
+{
+    static const enum reel_hook_point all[] = {REEL_HOOK_PRE_STEP, REEL_HOOK_POST_STEP, REEL_HOOK_ON_FAILURE};
+    const char *name;
+    unsigned points;
+    for (size_t i = 0; (name = reel_registry_hook_at (registry, i, &points)) != NULL; i++) {
+        printf ("%shook %s:", i == 0 ? "\n" : "", name);
+        for (size_t p = 0; p < sizeof all / sizeof all[0]; p++)
+            if ((points & all[p]) != 0)
+                printf (" %s", reel_hook_point_name (all[p]));
+        putchar ('\n');
+    }
+}
+
 static int
 print_table (const struct reel_registry *registry)
 {
@@ -100,6 +116,7 @@ print_table (const struct reel_registry *registry)
             printf ("  in_doubt=%s", reel_in_doubt_name (entry->policy.in_doubt));
         putchar ('\n');
     }
+    print_hooks (registry);
     return fflush (stdout) != 0 ? EX_IOERR : EX_OK;
 }
 

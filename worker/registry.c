@@ -202,6 +202,15 @@ find_hook (const struct reel_registry *registry, enum reel_hook_point point, uin
     return NULL;
 }
 
+const char *
+reel_registry_hook_at (const struct reel_registry *registry, size_t index, unsigned *points)
+{
+    if (index >= registry->hook_count)
+        return NULL;
+    *points = registry->hooks[index].points;
+    return registry->hooks[index].name;
+}
+
 bool
 reel_registry_hook (void *registry, enum reel_hook_point point, uint32_t index, struct reel_hook *out)
 {

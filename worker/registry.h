@@ -48,6 +48,9 @@ enum reel_status reel_registry_add_hook (struct reel_registry *registry, const c
                                          int64_t timeout_ms, struct reel_adapter **adapter,
                                          struct reel_error *err) REEL_MUST_USE;
 
+/* Hook `index` of all, in the order of registration; NULL: there are no more. */
+const char *reel_registry_hook_at (const struct reel_registry *registry, size_t index, unsigned *points);
+
 /* A reel_route_fn and a reel_hook_fn over a struct reel_registry. */
 bool reel_registry_route (void *registry, struct reel_slice modality, struct reel_route *route);
 bool reel_registry_hook (void *registry, enum reel_hook_point point, uint32_t index, struct reel_hook *hook);

@@ -58,6 +58,13 @@ progress (struct reel_task *task, double fraction, struct reel_slice message)
             reel_task_cancel (task);
 }
 
+static void
+checkpoint (struct reel_task *task, struct reel_slice value)
+{
+    struct call_bench *bench = task->context;
+    set_json (&bench->left, value);
+}
+
 void
 call_bench_init (struct call_bench *bench)
 {
@@ -71,7 +78,8 @@ call_bench_init (struct call_bench *bench)
         .attempt = 1,
         .delivery = 1,
     };
-    bench->task = (struct reel_task){.loop = bench->loop, .finished = finished, .progress = progress, .context = bench};
+    bench->task = (struct reel_task){
+        .loop = bench->loop, .finished = finished, .progress = progress, .checkpoint = checkpoint, .context = bench};
     call_bench_payload (bench, "{}");
 }
 
@@ -94,6 +102,7 @@ call_bench_free (struct call_bench *bench)
     reel_buf_free (&bench->extra);
     reel_buf_free (&bench->detail);
     reel_buf_free (&bench->said);
+    reel_buf_free (&bench->left);
     reel_loop_destroy (&bench->loop);
 }
 

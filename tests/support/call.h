@@ -22,6 +22,7 @@ struct call_bench {
     unsigned progress_count;
     double fraction;       /* of the last progress */
     struct reel_buf said;  /* its message, NUL-terminated */
+    struct reel_buf left;  /* the newest checkpoint as JSON, NUL-terminated */
     unsigned cancel_at;    /* cancel when that many progress events came; 0: never */
     unsigned cancel_times; /* how often; default 1 */
 };

@@ -163,7 +163,7 @@ static const struct {
     {"modality\n    x = echo\n", "modality/x/adapter: must be a line below it"},
     {"modality\n    X\n        adapter = echo\n", "modality: X is no modality"},
     {ECHO "\n    x\n        adapter = echo\n", "modality: modality x is there twice"},
-    {"modality\n    x\n        adapter = http\n", "modality/x/adapter: 'http' is none of: exec, echo, sleep, fail"},
+    {"modality\n    x\n        adapter = http\n", "modality/x/adapter: 'http' is none of exec, echo, sleep, fail, and no plugin brought it"},
     {"modality\n    x\n        adapter = exec\n", "modality/x/command: is missing"},
     {"modality\n    x\n        adapter = exec\n        command = \"\"\n", "modality/x/command: is empty"},
     {"modality\n    x\n        adapter = exec\n        command = \"./gone\"\n", "is not a file that can be executed"},

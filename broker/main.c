@@ -10,10 +10,13 @@
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "broker/recovery.h"
 #include "broker/shell.h"
+#include "cli/notify.h"
 #include "cli/options.h"
 
 #define NUMBER_BYTES 24
+#define DISK_RESERVE_BYTES_DEFAULT (64u << 20)
 
 enum {
     CLIENT,
@@ -27,9 +30,11 @@ enum {
     WORKERS_MAX,
     DELIVERIES_MAX,
     WAITS_MAX,
+    DISK_RESERVE_BYTES,
     LOG,
     CONFIG,
     CHECK_CONFIG,
+    VERIFY,
     OPTION_COUNT
 };
 
@@ -62,12 +67,18 @@ static struct reel_option table[OPTION_COUNT] = {
                         "broker/deliveries_max"},
     [WAITS_MAX] = {"waits-max", 0, REEL_OPTION_NUMBER, "N", NULL, 0, 10000000, "RECEIPT requests that wait.",
                    "REEL_WAITS_MAX", "broker/waits_max"},
+    [DISK_RESERVE_BYTES] = {"disk-reserve-bytes", 0, REEL_OPTION_NUMBER, "BYTES", NULL, 0, INT64_MAX,
+                            "With less free on the journal's disk, SUBMIT is answered `overloaded`; what is under way "
+                            "still ends.",
+                            "REEL_DISK_RESERVE_BYTES", "broker/disk_reserve_bytes"},
     [LOG] = {"log", 0, REEL_OPTION_TEXT, "LEVEL", "info", 0, 0,
              "What is said on standard error: error, warning, info or debug.", "REEL_LOG", "broker/log"},
     [CONFIG] = {"config", 0, REEL_OPTION_TEXT, "FILE", NULL, 0, 0, "A file with these options (ZPL).", "REEL_CONFIG",
                 NULL},
     [CHECK_CONFIG] = {"check-config", 0, REEL_OPTION_FLAG, NULL, NULL, 0, 0,
                       "Check options, environment and file, and end.", NULL, NULL},
+    [VERIFY] = {"verify", 0, REEL_OPTION_TEXT, "DIR", NULL, 0, 0,
+                "Check the journal in DIR, from its first record to its last, say what it holds, and end.", NULL, NULL},
 };
 
 static const struct reel_options_spec spec = {
@@ -92,6 +103,7 @@ describe_numbers (const struct reel_core_setup *defaults)
         [WORKERS_MAX] = defaults->workers_max,
         [DELIVERIES_MAX] = defaults->deliveries_max,
         [WAITS_MAX] = defaults->waits_max,
+        [DISK_RESERVE_BYTES] = DISK_RESERVE_BYTES_DEFAULT,
     };
     for (int i = 0; i < OPTION_COUNT; i++)
         if (table[i].type == REEL_OPTION_NUMBER) {
@@ -131,6 +143,7 @@ read_setup (const struct reel_options *options, struct reel_shell_setup *setup, 
     setup->core.workers_max = (uint32_t) values[WORKERS_MAX].number;
     setup->core.deliveries_max = (uint32_t) values[DELIVERIES_MAX].number;
     setup->core.waits_max = (uint32_t) values[WAITS_MAX].number;
+    setup->disk_reserve_bytes = values[DISK_RESERVE_BYTES].number;
     if (!read_level (values[LOG].text, level))
         return reel_options_complain (&spec, "log: '%s' is none of error, warning, info, debug", values[LOG].text);
     if (2 * setup->core.heartbeat_ms > setup->core.lease_ms)
@@ -178,6 +191,18 @@ announce (const struct reel_shell *shell)
     (void) printf ("client=%s\nworker=%s\nevents=%s\nready\n", reel_shell_endpoint (shell, 0),
                    reel_shell_endpoint (shell, 1), reel_shell_endpoint (shell, 2));
     (void) fflush (stdout);
+    reel_notify ("READY=1");
+}
+
+/* Of a journal that no broker has open. */
+static int
+verify (const char *directory)
+{
+    struct reel_error err = {0};
+    enum reel_status status = reel_recovery_verify (directory, &err);
+    if (status != REEL_OK)
+        reel_log (REEL_LOG_ERROR, "%s", err.message[0] != '\0' ? err.message : reel_status_name (status));
+    return status == REEL_NOT_FOUND ? EX_NOINPUT : exit_code (status, &err);
 }
 
 static int
@@ -192,6 +217,7 @@ serve (const struct reel_shell_setup *setup)
     }
     if (status != REEL_OK)
         reel_log (REEL_LOG_ERROR, "%s", err.message[0] != '\0' ? err.message : reel_status_name (status));
+    reel_notify ("STOPPING=1");
     reel_shell_close (&shell);
     return exit_code (status, &err);
 }
@@ -213,7 +239,7 @@ main (int argc, char **argv)
         (void) signal (SIGPIPE, SIG_IGN);
         (void) umask (0077);
         raise_descriptors ();
-        code = serve (&setup);
+        code = options.values[VERIFY].text != NULL ? verify (options.values[VERIFY].text) : serve (&setup);
     }
     reel_options_free (&options);
     return code;

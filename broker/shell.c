@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -19,6 +20,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "broker/commit.h"
+#include "broker/recovery.h"
 #include "net/socket.h"
 
 /* Messages of one turn. The workers' are read up to the last one if at all possible: see keep_time(). */
@@ -67,6 +69,9 @@ struct reel_shell {
     bool all_heard; /* whatever the workers had sent was read */
     bool eager;     /* there may be more to do without waiting */
     bool stopping;
+    bool disk_low;
+    char *data;
+    uint64_t disk_reserve_bytes;
     uint64_t last_seq; /* durable and published */
     uint64_t epoch;
 };
@@ -160,12 +165,30 @@ settle (struct reel_shell *shell, struct reel_error *err)
     return status;
 }
 
+/* A system that does not say how much is free is taken at its last word. */
+static void
+look_at_disk (struct reel_shell *shell)
+{
+    struct statvfs disk;
+    if (statvfs (shell->data, &disk) != 0)
+        return;
+    shell->stats.disk_free_bytes = (uint64_t) disk.f_bavail * disk.f_frsize;
+    bool low = shell->stats.disk_free_bytes < shell->disk_reserve_bytes;
+    if (low != shell->disk_low)
+        reel_log (REEL_LOG_WARNING, "%s: %llu bytes are free on its disk: %s", shell->data,
+                  (unsigned long long) shell->stats.disk_free_bytes,
+                  low ? "no workflow is accepted" : "workflows are accepted again");
+    shell->disk_low = low;
+    reel_core_disk_low (shell->core, low);
+}
+
 static enum reel_status
 beat (struct reel_shell *shell)
 {
     if (shell->clock_us < shell->beat_us)
         return REEL_OK;
     shell->beat_us = shell->clock_us + BEAT_US;
+    look_at_disk (shell);
     struct reel_message message;
     struct reel_buf body = {0};
     reel_message_init (&message, REEL_EVENT_BEAT);
@@ -333,31 +356,14 @@ reel_shell_run (struct reel_shell *shell, struct reel_error *err)
 
 /* --- opening --------------------------------------------------------------------------------- */
 
-struct recovery {
-    struct reel_core *core;
-    uint64_t count;
-};
-
-static enum reel_status
-recover_record (void *context, struct reel_slice record, struct reel_error *err)
-{
-    struct recovery *recovery = context;
-    recovery->count++;
-    return reel_core_apply (recovery->core, record, err);
-}
-
 static enum reel_status
 recover (struct reel_shell *shell, const char *data, struct reel_error *err)
 {
-    enum reel_status status = reel_journal_open (data, &shell->journal, err);
-    if (status != REEL_OK)
-        return status;
-    struct recovery recovery = {.core = shell->core};
-    int64_t from_us = reel_clock_monotonic_us ();
-    status = reel_journal_replay (shell->journal, recover_record, &recovery, err);
+    struct reel_recovered recovered;
+    enum reel_status status = reel_recovery_run (data, shell->core, &shell->journal, &recovered, err);
     if (status == REEL_OK)
-        reel_log (REEL_LOG_INFO, "recovered %llu records from %s in %lld ms", (unsigned long long) recovery.count, data,
-                  (long long) (reel_clock_monotonic_us () - from_us) / 1000);
+        reel_log (REEL_LOG_INFO, "recovered %llu records from %s in %lld ms", (unsigned long long) recovered.records,
+                  data, (long long) recovered.took_ms);
     return status;
 }
 
@@ -436,6 +442,18 @@ start (struct reel_shell *shell, struct reel_error *err)
     return status == REEL_OK ? reel_commit_start (&shell->journal, &shell->commit, err) : status;
 }
 
+/* Before the first message is read. */
+static enum reel_status
+keep_reserve (struct reel_shell *shell, const struct reel_shell_setup *setup)
+{
+    shell->data = strdup (setup->data);
+    shell->disk_reserve_bytes = setup->disk_reserve_bytes;
+    if (shell->data == NULL)
+        return REEL_NO_MEMORY;
+    look_at_disk (shell);
+    return REEL_OK;
+}
+
 static enum reel_status
 open_all (struct reel_shell *shell, const struct reel_shell_setup *setup, struct reel_error *err)
 {
@@ -445,7 +463,7 @@ open_all (struct reel_shell *shell, const struct reel_shell_setup *setup, struct
     shell->pause_us_max = core.lease_ms * 1000 / 4 < PAUSE_US_MAX ? core.lease_ms * 1000 / 4 : PAUSE_US_MAX;
     enum reel_status status;
     if ((status = watch (shell, err)) != REEL_OK || (status = reel_core_create (&core, &shell->core)) != REEL_OK
-        || (status = recover (shell, setup->data, err)) != REEL_OK
+        || (status = recover (shell, setup->data, err)) != REEL_OK || (status = keep_reserve (shell, setup)) != REEL_OK
         || (status = open_sockets (shell, setup, err)) != REEL_OK || (status = start (shell, err)) != REEL_OK)
         return status;
     return watch_sockets (shell, err);
@@ -499,5 +517,6 @@ reel_shell_close (struct reel_shell **shell)
         reel_batch_free (&closing->batches[i]);
     if (closing->signals >= 0)
         (void) close (closing->signals);
+    free (closing->data);
     free (closing);
 }

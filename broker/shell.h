@@ -15,7 +15,8 @@ struct reel_shell_setup {
     const char *client; /* endpoints; port `*` or `0` picks a free one */
     const char *worker;
     const char *events;
-    const char *data; /* the journal's directory */
+    const char *data;            /* the journal's directory */
+    uint64_t disk_reserve_bytes; /* with less free on its disk, no workflow is accepted */
     struct reel_core_setup core;
 };
 

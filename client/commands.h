@@ -20,6 +20,12 @@ int reel_command_stats (int argc, char **argv);
 int reel_command_ping (int argc, char **argv);
 /* cmd_dispatch.c */
 int reel_command_dispatch (int argc, char **argv);
+/* cmd_control.c */
+int reel_command_cancel (int argc, char **argv);
+int reel_command_resolve (int argc, char **argv);
+int reel_command_rerun (int argc, char **argv);
+int reel_command_pause (int argc, char **argv);
+int reel_command_resume (int argc, char **argv);
 /* cmd_document.c */
 int reel_command_validate (int argc, char **argv);
 int reel_command_convert (int argc, char **argv);

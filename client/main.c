@@ -17,7 +17,8 @@ static const struct command commands[] = {
     {"receipt", reel_command_receipt}, {"list", reel_command_list},         {"events", reel_command_events},
     {"workers", reel_command_workers}, {"dispatch", reel_command_dispatch}, {"stats", reel_command_stats},
     {"ping", reel_command_ping},       {"validate", reel_command_validate}, {"convert", reel_command_convert},
-    {"run", reel_command_run},
+    {"run", reel_command_run},         {"cancel", reel_command_cancel},     {"resolve", reel_command_resolve},
+    {"rerun", reel_command_rerun},     {"pause", reel_command_pause},       {"resume", reel_command_resume},
 };
 
 static const struct reel_options_spec spec = {
@@ -34,6 +35,11 @@ static const struct reel_options_spec spec = {
                 "  receipt ID        its final receipt\n"
                 "  list              workflows, newest first\n"
                 "  events [ID]       kept events, and those to come\n"
+                "  cancel ID...      cancel workflows\n"
+                "  resolve ID STEP   say what became of the step that a workflow is held for\n"
+                "  rerun ID          run an ended workflow again, keeping what succeeded\n"
+                "  pause [ID]        hand out no new step of a workflow, or of any\n"
+                "  resume [ID]       go on\n"
                 "  workers           who is connected, and what they serve\n"
                 "  dispatch          which modality goes to which adapter on which worker\n"
                 "  stats             counters and gauges of the broker\n"

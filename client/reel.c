@@ -491,3 +491,91 @@ reel_client_ping (struct reel_client *client, struct reel_client_reply *reply, s
 {
     return ask_plainly (client, REEL_PING, reply, error);
 }
+
+/* --- operating -------------------------------------------------------------------------------- */
+
+enum reel_client_status
+reel_client_cancel (struct reel_client *client, const char *workflow_id, struct reel_client_reply *reply,
+                    struct reel_client_error *error)
+{
+    return ask_about (client, REEL_CANCEL, workflow_id, 0, reply, error);
+}
+
+enum reel_client_status
+reel_client_resolve (struct reel_client *client, const struct reel_client_resolution *resolution,
+                     struct reel_client_reply *reply, struct reel_client_error *error)
+{
+    struct reel_message request;
+    struct reel_slice receipt = reel_slice (resolution->receipt, resolution->receipt_size);
+    enum reel_client_status status = check_id (resolution->workflow_id, error);
+    if (status == REEL_CLIENT_OK)
+        status = check_id (resolution->step_id, error);
+    if (status != REEL_CLIENT_OK)
+        return status;
+    if (resolution->receipt != NULL
+        && (reel_scan_check (receipt, REEL_DEPTH_MAX, NULL) != REEL_OK || reel_scan_type (receipt) != REEL_MAP))
+        return reel_lib_fail (error, REEL_CLIENT_INVALID, "bad_receipt", "the receipt is no msgpack map");
+    reel_message_init (&request, REEL_RESOLVE);
+    reel_message_set_text (&request, REEL_F_WORKFLOW_ID, resolution->workflow_id);
+    reel_message_set_text (&request, REEL_F_STEP_ID, resolution->step_id);
+    reel_message_set_text (&request, REEL_F_AS, resolution->as);
+    if (resolution->receipt != NULL)
+        reel_message_set (&request, REEL_F_RECEIPT, receipt);
+    if (resolution->note != NULL)
+        reel_message_set_text (&request, REEL_F_NOTE, resolution->note);
+    return ask (client, &request, 0, reply, error);
+}
+
+enum reel_client_status
+reel_client_rerun (struct reel_client *client, const char *workflow_id, const char *from_step,
+                   const char *new_workflow_id, struct reel_client_submitted *submitted,
+                   struct reel_client_error *error)
+{
+    struct reel_message request, reply;
+    char id[REEL_CLIENT_ID_BYTES];
+    submitted->workflow_id[0] = '\0';
+    enum reel_client_status status = check_id (workflow_id, error);
+    if (status == REEL_CLIENT_OK && from_step != NULL)
+        status = check_id (from_step, error);
+    if (status == REEL_CLIENT_OK && new_workflow_id != NULL)
+        status = check_id (new_workflow_id, error);
+    if (status != REEL_CLIENT_OK)
+        return status;
+    if (new_workflow_id == NULL) /* so that it may arrive twice */
+        reel_client_new_id (id);
+    else
+        copy_text (id, sizeof id, reel_slice_text (new_workflow_id));
+    reel_message_init (&request, REEL_RERUN);
+    reel_message_set_text (&request, REEL_F_WORKFLOW_ID, workflow_id);
+    reel_message_set_text (&request, REEL_F_NEW_WORKFLOW_ID, id);
+    if (from_step != NULL)
+        reel_message_set_text (&request, REEL_F_FROM_STEP, from_step);
+    status = exchange (client, &request, 0, &reply, error);
+    if (status == REEL_CLIENT_OK)
+        fill_submitted (&reply, submitted);
+    else if (status != REEL_CLIENT_REFUSED && client->connection.sent_once)
+        memcpy (submitted->workflow_id, id, sizeof id);
+    return status;
+}
+
+static enum reel_client_status
+ask_about_one_or_all (struct reel_client *client, enum reel_command command, const char *workflow_id,
+                      struct reel_client_reply *reply, struct reel_client_error *error)
+{
+    return workflow_id == NULL ? ask_plainly (client, command, reply, error)
+                               : ask_about (client, command, workflow_id, 0, reply, error);
+}
+
+enum reel_client_status
+reel_client_pause (struct reel_client *client, const char *workflow_id, struct reel_client_reply *reply,
+                   struct reel_client_error *error)
+{
+    return ask_about_one_or_all (client, REEL_PAUSE, workflow_id, reply, error);
+}
+
+enum reel_client_status
+reel_client_resume (struct reel_client *client, const char *workflow_id, struct reel_client_reply *reply,
+                    struct reel_client_error *error)
+{
+    return ask_about_one_or_all (client, REEL_RESUME, workflow_id, reply, error);
+}

@@ -141,6 +141,41 @@ enum reel_client_status reel_client_stats (struct reel_client *client, struct re
 enum reel_client_status reel_client_ping (struct reel_client *client, struct reel_client_reply *reply,
                                           struct reel_client_error *error);
 
+/* --- operating ------------------------------------------------------------------------------ */
+
+/* Cancels a workflow. The reply's `status`: "cancelled"; "cancelling" while its worker winds down; or the final status
+ * that it has already. REFUSED: unknown_workflow. */
+enum reel_client_status reel_client_cancel (struct reel_client *client, const char *workflow_id,
+                                            struct reel_client_reply *reply, struct reel_client_error *error);
+
+struct reel_client_resolution {
+    const char *workflow_id;
+    const char *step_id;
+    const char *as;      /* "retry", "failed" or "succeeded" */
+    const void *receipt; /* a msgpack map: what "succeeded" needs, and nothing else may have; NULL: none */
+    size_t receipt_size;
+    const char *note; /* for people, at most 1024 bytes; NULL: none */
+};
+/* Says what became of the step that a held workflow is held for. REFUSED: unknown_workflow, unknown_step, bad_state (it
+ * is not held: also when this is the second time that it arrives), too_large. */
+enum reel_client_status reel_client_resolve (struct reel_client *client,
+                                             const struct reel_client_resolution *resolution,
+                                             struct reel_client_reply *reply, struct reel_client_error *error);
+
+/* Makes a new workflow from an ended one, keeping the receipts of the steps that succeeded before `from_step` (NULL: all
+ * of them). `new_workflow_id` NULL: a new one, in submitted->workflow_id. REFUSED: unknown_workflow, unknown_step, bad_state
+ * (it has not ended), conflict, overloaded. */
+enum reel_client_status reel_client_rerun (struct reel_client *client, const char *workflow_id, const char *from_step,
+                                           const char *new_workflow_id, struct reel_client_submitted *submitted,
+                                           struct reel_client_error *error);
+
+/* No new step of the workflow (NULL: of any) is handed out, a running one ends. REFUSED: unknown_workflow, bad_state
+ * (it has ended). */
+enum reel_client_status reel_client_pause (struct reel_client *client, const char *workflow_id,
+                                           struct reel_client_reply *reply, struct reel_client_error *error);
+enum reel_client_status reel_client_resume (struct reel_client *client, const char *workflow_id,
+                                            struct reel_client_reply *reply, struct reel_client_error *error);
+
 /* --- following ---------------------------------------------------------------------------- */
 
 /*

@@ -121,6 +121,11 @@ enum reel_document_rule { REEL_DOCUMENT_NONE, REEL_DOCUMENT_REQUIRED };
     M (SUBMIT, CLIENT_REQUEST, "SUBMIT", REQUIRED)                                                                     \
     M (GET, CLIENT_REQUEST, "GET", NONE)                                                                               \
     M (RECEIPT, CLIENT_REQUEST, "RECEIPT", NONE)                                                                       \
+    M (CANCEL, CLIENT_REQUEST, "CANCEL", NONE)                                                                         \
+    M (RESOLVE, CLIENT_REQUEST, "RESOLVE", NONE)                                                                       \
+    M (RERUN, CLIENT_REQUEST, "RERUN", NONE)                                                                           \
+    M (PAUSE, CLIENT_REQUEST, "PAUSE", NONE)                                                                           \
+    M (RESUME, CLIENT_REQUEST, "RESUME", NONE)                                                                         \
     M (LIST, CLIENT_REQUEST, "LIST", NONE)                                                                             \
     M (EVENTS, CLIENT_REQUEST, "EVENTS", NONE)                                                                         \
     M (WORKERS, CLIENT_REQUEST, "WORKERS", NONE)                                                                       \
@@ -129,6 +134,11 @@ enum reel_document_rule { REEL_DOCUMENT_NONE, REEL_DOCUMENT_REQUIRED };
     M (OK_SUBMIT, CLIENT_REPLY, "OK", NONE)                                                                            \
     M (OK_GET, CLIENT_REPLY, "OK", REQUIRED)                                                                           \
     M (OK_RECEIPT, CLIENT_REPLY, "OK", REQUIRED)                                                                       \
+    M (OK_CANCEL, CLIENT_REPLY, "OK", NONE)                                                                            \
+    M (OK_RESOLVE, CLIENT_REPLY, "OK", NONE)                                                                           \
+    M (OK_RERUN, CLIENT_REPLY, "OK", NONE)                                                                             \
+    M (OK_PAUSE, CLIENT_REPLY, "OK", NONE)                                                                             \
+    M (OK_RESUME, CLIENT_REPLY, "OK", NONE)                                                                            \
     M (OK_LIST, CLIENT_REPLY, "OK", NONE)                                                                              \
     M (OK_EVENTS, CLIENT_REPLY, "OK", REQUIRED)                                                                        \
     M (OK_WORKERS, CLIENT_REPLY, "OK", NONE)                                                                           \
@@ -161,9 +171,14 @@ enum reel_document_rule { REEL_DOCUMENT_NONE, REEL_DOCUMENT_REQUIRED };
     M (EVENT_ASSIGNED, PUBLISHED, "workflow.assigned", NONE)                                                           \
     M (EVENT_REQUEUED, PUBLISHED, "workflow.requeued", NONE)                                                           \
     M (EVENT_YIELDED, PUBLISHED, "workflow.yielded", NONE)                                                             \
+    M (EVENT_CANCELLING, PUBLISHED, "workflow.cancelling", NONE)                                                       \
     M (EVENT_HELD, PUBLISHED, "workflow.held", NONE)                                                                   \
+    M (EVENT_RESOLVED, PUBLISHED, "workflow.resolved", NONE)                                                           \
+    M (EVENT_PAUSED, PUBLISHED, "workflow.paused", NONE)                                                               \
+    M (EVENT_RESUMED, PUBLISHED, "workflow.resumed", NONE)                                                             \
     M (EVENT_WORKFLOW_SUCCEEDED, PUBLISHED, "workflow.succeeded", NONE)                                                \
     M (EVENT_WORKFLOW_FAILED, PUBLISHED, "workflow.failed", NONE)                                                      \
+    M (EVENT_WORKFLOW_CANCELLED, PUBLISHED, "workflow.cancelled", NONE)                                                \
     M (EVENT_STARTED, PUBLISHED, "step.started", NONE)                                                                 \
     M (EVENT_RETRYING, PUBLISHED, "step.retrying", NONE)                                                               \
     M (EVENT_CHECKPOINT, PUBLISHED, "step.checkpoint", NONE)                                                           \

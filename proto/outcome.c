@@ -139,14 +139,11 @@ untouched (const struct reel_workflow *workflow, const struct reel_outcome *outc
     return complete;
 }
 
-void
-reel_outcome_document (struct reel_buf *out, const struct reel_workflow *workflow, const struct reel_outcome *outcomes,
-                       struct reel_slice workflow_id, struct reel_slice created_at)
+/* `anew`: id and time of the document are replaced, whatever they are. */
+static void
+write_document (struct reel_buf *out, const struct reel_workflow *workflow, const struct reel_outcome *outcomes,
+                struct reel_slice workflow_id, struct reel_slice created_at, bool anew)
 {
-    if (untouched (workflow, outcomes, workflow_id, created_at)) {
-        reel_buf_add_slice (out, workflow->document);
-        return;
-    }
     struct reel_cursor cursor = reel_scan_start (workflow->document);
     struct reel_value head;
     struct reel_slice key;
@@ -165,16 +162,19 @@ reel_outcome_document (struct reel_buf *out, const struct reel_workflow *workflo
         const uint8_t *start = members.at;
         read = reel_scan_pair (&members, &key, &value);
         REEL_ASSERT (read);
-        bool nil = value.head.type == REEL_NIL;
+        bool open = anew || value.head.type == REEL_NIL;
         if (reel_slice_is (key, "steps")) {
             reel_pack_str (out, key);
             write_steps (out, workflow, outcomes);
-        } else if (nil && workflow_id.len > 0 && reel_slice_is (key, "workflow_id")) {
+        } else if (open && workflow_id.len > 0 && reel_slice_is (key, "workflow_id")) {
             reel_pack_str (out, key);
             reel_pack_str (out, workflow_id);
-        } else if (nil && created_at.len > 0 && reel_slice_is (key, "created_at")) {
+        } else if (open && (anew || created_at.len > 0) && reel_slice_is (key, "created_at")) {
             reel_pack_str (out, key);
-            reel_pack_str (out, created_at);
+            if (created_at.len > 0)
+                reel_pack_str (out, created_at);
+            else
+                reel_pack_nil (out);
         } else {
             reel_buf_add (out, start, (size_t) (members.at - start));
         }
@@ -187,6 +187,23 @@ reel_outcome_document (struct reel_buf *out, const struct reel_workflow *workflo
         reel_pack_text (out, "created_at");
         reel_pack_str (out, created_at);
     }
+}
+
+void
+reel_outcome_document (struct reel_buf *out, const struct reel_workflow *workflow, const struct reel_outcome *outcomes,
+                       struct reel_slice workflow_id, struct reel_slice created_at)
+{
+    if (untouched (workflow, outcomes, workflow_id, created_at))
+        reel_buf_add_slice (out, workflow->document);
+    else
+        write_document (out, workflow, outcomes, workflow_id, created_at, false);
+}
+
+void
+reel_outcome_document_anew (struct reel_buf *out, const struct reel_workflow *workflow,
+                            const struct reel_outcome *outcomes, struct reel_slice workflow_id)
+{
+    write_document (out, workflow, outcomes, workflow_id, REEL_SLICE_NONE, true);
 }
 
 static void

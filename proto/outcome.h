@@ -39,6 +39,10 @@ void reel_outcome_document (struct reel_buf *out, const struct reel_workflow *wo
                             const struct reel_outcome *outcomes, struct reel_slice workflow_id,
                             struct reel_slice created_at);
 
+/* Appends it as the document of another workflow: of that id, and made at no time yet. */
+void reel_outcome_document_anew (struct reel_buf *out, const struct reel_workflow *workflow,
+                                 const struct reel_outcome *outcomes, struct reel_slice workflow_id);
+
 /* What a final receipt says besides the steps. */
 struct reel_final {
     struct reel_slice workflow_id;

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "cli/notify.h"
 #include "net/socket.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
@@ -56,6 +57,7 @@ struct shell {
     int64_t heard_us; /* monotonic */
     int64_t ready_us; /* when READY was said */
     bool known;       /* READY was answered */
+    bool welcomed;    /* it was once */
     bool confirm;     /* a run wants to know whether its lease is alive */
     unsigned stops;   /* how often it was told to stop */
     bool lost;        /* a lease was dropped with something unreported */
@@ -487,6 +489,9 @@ on_welcome (struct shell *shell)
     struct reel_slice limits = in->value[REEL_F_LIMITS].s;
     uint64_t number;
     shell->known = true;
+    if (!shell->welcomed)
+        reel_notify ("READY=1");
+    shell->welcomed = true;
     shell->heartbeat_ms = within (in->value[REEL_F_HEARTBEAT_MS].u, HEARTBEAT_MS_MIN);
     shell->lease_ms = within (in->value[REEL_F_LEASE_MS].u, 2 * HEARTBEAT_MS_MIN);
     if (reel_scan_find_uint (limits, "receipt_bytes", &number) && number < shell->receipt_bytes_max)
@@ -657,6 +662,7 @@ stop_ready (struct reel_watch *watch, uint32_t events)
         reel_loop_unwatch (shell->loop, watch);
     shell->stops++;
     if (shell->stops == 1) {
+        reel_notify ("STOPPING=1");
         start_draining (shell);
         return;
     }

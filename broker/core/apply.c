@@ -123,6 +123,7 @@ apply_assigned (struct reel_core *core, struct reel_flow *flow, const struct ree
         flow->lost -= flow->lost > 0; /* it was not lost after all */
         if (step != NULL && flow->in_flight)
             step->outcome.status = REEL_STEP_RUNNING;
+        flow->yielding = flow->yielding || flow->paused || core->paused;
     } else {
         struct reel_lease lease = event->value[REEL_F_LEASE].lease;
         drop_lease (core, flow);
@@ -130,7 +131,7 @@ apply_assigned (struct reel_core *core, struct reel_flow *flow, const struct ree
             return REEL_NO_MEMORY;
         flow->lease = lease;
         flow->deliveries = event->value[REEL_F_DELIVERY].u;
-        flow->in_flight = false;
+        flow->in_flight = flow->yielding = false;
         if (flow->started_us == REEL_TIME_NIL)
             flow->started_us = (int64_t) event->value[REEL_F_AT_US].u;
         if (lease.counter > core->lease_counter)
@@ -218,6 +219,17 @@ holder_may_return (const struct reel_message *event)
     return reel_slice_is (event->value[REEL_F_REASON].s, "worker_lost");
 }
 
+static void
+apply_switched (struct reel_core *core, bool paused)
+{
+    core->paused = paused;
+    for (size_t i = 0; paused && i < core->roll.count; i++) {
+        struct reel_flow *flow = core->roll.places[i].flow;
+        if (flow != NULL && flow->state == REEL_FLOW_RUNNING)
+            flow->yielding = true;
+    }
+}
+
 static enum reel_status
 apply_to_flow (struct reel_core *core, struct reel_flow *flow, const struct reel_record *record, struct reel_error *err)
 {
@@ -236,8 +248,16 @@ apply_to_flow (struct reel_core *core, struct reel_flow *flow, const struct reel
             drop_lease (core, flow);
         reel_core_set_state (core, flow, REEL_FLOW_HELD);
         return REEL_OK;
+    case REEL_RECORD_CANCELLING: flow->cancelling = true; return REEL_OK;
+    case REEL_RECORD_RESOLVED: apply_taken_back (core, flow, true); return REEL_OK;
+    case REEL_RECORD_PAUSED:
+        flow->paused = true;
+        flow->yielding |= flow->state == REEL_FLOW_RUNNING;
+        return REEL_OK;
+    case REEL_RECORD_RESUMED: flow->paused = false; return REEL_OK;
     case REEL_RECORD_ENDED:
     case REEL_RECORD_EPOCH:
+    case REEL_RECORD_SWITCHED:
     case REEL_RECORD_ACCEPTED: break;
     }
     return REEL_OK;
@@ -250,6 +270,10 @@ reel_apply_record (struct reel_core *core, const struct reel_record *record, boo
         if (record->epoch <= core->epoch)
             return contradicts (err, "an epoch that does not rise");
         core->epoch = record->epoch;
+        return REEL_OK;
+    }
+    if (record->kind == REEL_RECORD_SWITCHED) {
+        apply_switched (core, record->paused);
         return REEL_OK;
     }
     const struct reel_message *event = record->event;

@@ -147,6 +147,12 @@ reel_core_unroutable (struct reel_core *core, struct reel_slice route)
         reel_roster_remove (core, peer);
 }
 
+void
+reel_core_disk_low (struct reel_core *core, bool low)
+{
+    core->disk_low = low;
+}
+
 enum reel_status
 reel_core_start (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects)
 {
@@ -178,6 +184,14 @@ reel_core_start (struct reel_core *core, struct reel_core_time now, struct reel_
     return REEL_OK;
 }
 
+void
+reel_core_count (const struct reel_core *core, uint64_t *live, uint64_t *ended)
+{
+    *live = core->state_count[REEL_FLOW_QUEUED] + core->state_count[REEL_FLOW_RUNNING]
+            + core->state_count[REEL_FLOW_HELD];
+    *ended = core->ended.count;
+}
+
 /* --- the digest ----------------------------------------------------------------------------- */
 
 static void
@@ -203,6 +217,9 @@ pack_flow (struct reel_buf *out, const struct reel_flow *flow)
         flow->idempotent,
         flow->in_doubt,
         flow->attempts,
+        flow->cancelling,
+        flow->paused,
+        flow->yielding,
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         reel_pack_uint (out, numbers[i]);
@@ -230,6 +247,7 @@ reel_core_digest (const struct reel_core *core)
     reel_pack_uint (&state, core->epoch);
     reel_pack_uint (&state, core->last_seq);
     reel_pack_uint (&state, core->lease_counter);
+    reel_pack_bool (&state, core->paused);
     reel_pack_uint (&state, core->ended.count);
     for (size_t i = 0; i < core->roll.count; i++) {
         const struct reel_flow *flow = core->roll.places[i].flow;

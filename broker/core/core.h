@@ -23,6 +23,7 @@ struct reel_shell_stats {
     uint64_t commits;     /* batches made durable */
     uint64_t subscribers; /* subscriptions on the event socket */
     uint64_t dropped;     /* messages that could not be sent or published */
+    uint64_t disk_free_bytes;
 };
 
 struct reel_core_setup {
@@ -168,6 +169,9 @@ enum reel_status reel_core_tick (struct reel_core *core, struct reel_core_time n
 /* A worker's connection turned out to be unroutable. */
 void reel_core_unroutable (struct reel_core *core, struct reel_slice peer);
 
+/* Whether the disk is about to be full: then no workflow is accepted, so that what is under way can still end. */
+void reel_core_disk_low (struct reel_core *core, bool low);
+
 /* --- recovery ------------------------------------------------------------------------------- */
 
 /* Replays one record. REEL_INVALID (err): it contradicts the state: the journal is not one of ours. */
@@ -179,6 +183,8 @@ enum reel_status reel_core_start (struct reel_core *core, struct reel_core_time 
 /* Appends a row of LIST: {workflow_id, status, seq, submitted_us, started_us, finished_us, deliveries, origin}. For live
  * workflows the core's own, for ended ones the shell's way to answer REEL_READ_LIST. */
 void reel_core_row_pack (struct reel_buf *out, const struct reel_journal_row *row);
+/* How many workflows it knows. */
+void reel_core_count (const struct reel_core *core, uint64_t *live, uint64_t *ended);
 /* A digest of the durable state, for comparing a live core with a replayed one. */
 uint64_t reel_core_digest (const struct reel_core *core);
 

@@ -134,13 +134,20 @@ write_receipt (struct reel_core *core, const struct reel_flow *flow, const char 
     return reel_buf_status (&core->receipt);
 }
 
-enum reel_status
-reel_core_end (struct reel_core *core, struct reel_flow *flow, struct reel_slice error, uint64_t report_index,
-               struct reel_effects *effects)
+/* How a workflow ends. */
+struct ending {
+    enum reel_command event;
+    const char *status;
+    struct reel_slice error; /* len 0: none */
+};
+
+static enum reel_status
+end (struct reel_core *core, struct reel_flow *flow, const struct ending *ending, uint64_t report_index,
+     struct reel_effects *effects)
 {
+    const char *status = ending->status;
+    struct reel_slice error = ending->error;
     reel_flow_outcomes (flow, core->outcomes);
-    bool succeeded = error.len == 0 && reel_outcome_all_succeeded (core->outcomes, flow->step_count);
-    const char *status = succeeded ? "succeeded" : "failed";
     uint8_t id_bytes[REEL_ID_BYTES_MAX];
     struct reel_slice workflow_id = reel_slice (id_bytes, flow->workflow_id.len);
     memcpy (id_bytes, flow->workflow_id.data, flow->workflow_id.len); /* the flow is gone once the record is applied */
@@ -162,9 +169,9 @@ reel_core_end (struct reel_core *core, struct reel_flow *flow, struct reel_slice
     if (reel_effects_row (effects, &row) != REEL_OK
         || reel_request_ended (core, flow, status, receipt_span, effects) != REEL_OK)
         return REEL_NO_MEMORY;
-    reel_core_event (core, flow, succeeded ? REEL_EVENT_WORKFLOW_SUCCEEDED : REEL_EVENT_WORKFLOW_FAILED);
+    reel_core_event (core, flow, ending->event);
     reel_message_set (&core->out, REEL_F_WORKFLOW_ID, workflow_id);
-    if (!succeeded && error.len > 0)
+    if (error.len > 0)
         reel_message_set (&core->out, REEL_F_ERROR, error);
     core->record = (struct reel_record){
         .kind = REEL_RECORD_ENDED,
@@ -174,7 +181,75 @@ reel_core_end (struct reel_core *core, struct reel_flow *flow, struct reel_slice
     };
     if (reel_core_record (core, flow, effects) != REEL_OK)
         return REEL_NO_MEMORY;
-    core->counters.succeeded += succeeded;
-    core->counters.failed += !succeeded;
+    core->counters.succeeded += ending->event == REEL_EVENT_WORKFLOW_SUCCEEDED;
+    core->counters.failed += ending->event == REEL_EVENT_WORKFLOW_FAILED;
+    core->counters.cancelled += ending->event == REEL_EVENT_WORKFLOW_CANCELLED;
     return reel_effects_publish_receipt (effects, workflow_id, receipt_span);
+}
+
+enum reel_status
+reel_core_end (struct reel_core *core, struct reel_flow *flow, struct reel_slice error, uint64_t report_index,
+               struct reel_effects *effects)
+{
+    reel_flow_outcomes (flow, core->outcomes);
+    bool succeeded = error.len == 0 && reel_outcome_all_succeeded (core->outcomes, flow->step_count);
+    const struct ending ending = {succeeded ? REEL_EVENT_WORKFLOW_SUCCEEDED : REEL_EVENT_WORKFLOW_FAILED,
+                                  succeeded ? "succeeded" : "failed", error};
+    return end (core, flow, &ending, report_index, effects);
+}
+
+enum reel_status
+reel_core_end_cancelled (struct reel_core *core, struct reel_flow *flow, uint64_t report_index,
+                         struct reel_effects *effects)
+{
+    struct reel_buf error = {0};
+    enum reel_status status = REEL_OK;
+    /* What its worker was lost with, or what it was about to try again. */
+    bool in_doubt = flow->in_flight;
+    if (in_doubt || (flow->next < flow->step_count && flow->steps[flow->next].outcome.status == REEL_STEP_RUNNING))
+        status = reel_core_fail_step (core, flow, in_doubt ? "in_doubt" : "cancelled",
+                                      reel_slice_text (in_doubt
+                                                           ? "the workflow was cancelled, and it is not known what "
+                                                             "became of this step"
+                                                           : "the workflow was cancelled between two attempts"),
+                                      effects);
+    reel_pack_error (&error, "cancelled", reel_slice_text ("the workflow was cancelled"), false);
+    if (status == REEL_OK)
+        status = reel_buf_status (&error);
+    const struct ending ending = {REEL_EVENT_WORKFLOW_CANCELLED, "cancelled", reel_buf_slice (&error)};
+    if (status == REEL_OK)
+        status = end (core, flow, &ending, report_index, effects);
+    reel_buf_free (&error);
+    return status;
+}
+
+/* --- outcomes of the broker's own ------------------------------------------------------------- */
+
+static enum reel_status
+give_outcome (struct reel_core *core, struct reel_flow *flow, enum reel_command event, enum reel_field field,
+              struct reel_slice body, struct reel_effects *effects)
+{
+    reel_core_event (core, flow, event);
+    reel_message_set (&core->out, REEL_F_STEP_ID, reel_flow_step_id (flow, flow->next));
+    reel_message_set (&core->out, field, body);
+    core->record = (struct reel_record){.kind = REEL_RECORD_STEP};
+    return reel_core_record (core, flow, effects);
+}
+
+enum reel_status
+reel_core_fail_step (struct reel_core *core, struct reel_flow *flow, const char *code, struct reel_slice message,
+                     struct reel_effects *effects)
+{
+    reel_buf_clear (&core->receipt);
+    reel_pack_error (&core->receipt, code, message, false);
+    if (reel_buf_status (&core->receipt) != REEL_OK)
+        return REEL_NO_MEMORY;
+    return give_outcome (core, flow, REEL_EVENT_FAILED, REEL_F_ERROR, reel_buf_slice (&core->receipt), effects);
+}
+
+enum reel_status
+reel_core_succeed_step (struct reel_core *core, struct reel_flow *flow, struct reel_slice receipt,
+                        struct reel_effects *effects)
+{
+    return give_outcome (core, flow, REEL_EVENT_SUCCEEDED, REEL_F_RECEIPT, receipt, effects);
 }

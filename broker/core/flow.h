@@ -46,6 +46,9 @@ struct reel_flow {
     uint64_t deliveries;
     uint64_t lost; /* deliveries that lost their worker */
     enum reel_flow_state state;
+    bool cancelling;         /* its worker has been told, or will be */
+    bool paused;             /* by itself; all may be */
+    bool yielding;           /* the holder of its lease may have been told to give it back */
     struct reel_lease lease; /* the last one granted; counter 0: none, or no longer good */
     uint64_t report_index;   /* durable under that lease */
     uint32_t step_count;

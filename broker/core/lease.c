@@ -80,6 +80,8 @@ enum reel_status
 reel_lease_hand_out (struct reel_core *core, struct reel_effects *effects)
 {
     core->more_to_hand_out = false;
+    if (core->paused)
+        return REEL_OK;
     for (size_t in_vain = 0; in_vain < core->peer_count && core->state_count[REEL_FLOW_QUEUED] > 0; in_vain++) {
         size_t place = (core->turn + in_vain) % core->peer_count;
         struct reel_peer *peer = core->peers[place];
@@ -95,6 +97,17 @@ reel_lease_hand_out (struct reel_core *core, struct reel_effects *effects)
         in_vain = SIZE_MAX; /* begin to count again */
     }
     return REEL_OK;
+}
+
+enum reel_status
+reel_lease_remind (struct reel_core *core, const struct reel_flow *flow, struct reel_effects *effects)
+{
+    if (flow->state != REEL_FLOW_RUNNING || flow->holder == NULL
+        || (!flow->cancelling && !flow->paused && !core->paused))
+        return REEL_OK;
+    reel_message_init (&core->out, flow->cancelling ? REEL_WORKER_CANCEL : REEL_WORKER_YIELD);
+    reel_message_set_lease (&core->out, REEL_F_LEASE, flow->lease);
+    return reel_effects_send (effects, REEL_SOCKET_WORKER, flow->holder->route, false, &core->out);
 }
 
 enum reel_status
@@ -139,22 +152,6 @@ tell_in_doubt (struct reel_core *core, struct reel_flow *flow, struct reel_effec
     return reel_core_record (core, flow, effects);
 }
 
-/* Gives the step that was running an outcome of the broker's own. */
-static enum reel_status
-fail_step (struct reel_core *core, struct reel_flow *flow, const char *code, const char *message,
-           struct reel_effects *effects)
-{
-    reel_buf_clear (&core->receipt);
-    reel_pack_error (&core->receipt, code, reel_slice_text (message), false);
-    if (reel_buf_status (&core->receipt) != REEL_OK)
-        return REEL_NO_MEMORY;
-    reel_core_event (core, flow, REEL_EVENT_FAILED);
-    reel_message_set (&core->out, REEL_F_STEP_ID, reel_flow_step_id (flow, flow->next));
-    reel_message_set (&core->out, REEL_F_ERROR, reel_buf_slice (&core->receipt));
-    core->record = (struct reel_record){.kind = REEL_RECORD_STEP};
-    return reel_core_record (core, flow, effects);
-}
-
 static enum reel_status
 give_up (struct reel_core *core, struct reel_flow *flow, struct reel_effects *effects)
 {
@@ -162,7 +159,7 @@ give_up (struct reel_core *core, struct reel_flow *flow, struct reel_effects *ef
     struct reel_buf error = {0};
     enum reel_status status = REEL_OK;
     if (flow->next < flow->step_count && flow->steps[flow->next].outcome.status == REEL_STEP_RUNNING)
-        status = fail_step (core, flow, "too_many_deliveries", message, effects);
+        status = reel_core_fail_step (core, flow, "too_many_deliveries", reel_slice_text (message), effects);
     reel_pack_error (&error, "too_many_deliveries", reel_slice_text (message), false);
     if (status == REEL_OK)
         status = reel_buf_status (&error);
@@ -178,6 +175,9 @@ reel_lease_lose (struct reel_core *core, struct reel_flow *flow, const char *rea
     REEL_ASSERT (flow->state == REEL_FLOW_RUNNING);
     reel_roster_release (flow);
     reel_heap_remove (&core->expiries, &flow->expiry);
+    if (flow->cancelling)
+        return flow->next < flow->step_count ? reel_core_end_cancelled (core, flow, 0, effects)
+                                             : reel_core_end (core, flow, REEL_SLICE_NONE, 0, effects);
     /* A checkpoint makes a step resumable; an idempotent step may run again; the rest is in doubt. */
     bool in_doubt = flow->in_flight && !flow->idempotent && flow->checkpoint.len == 0;
     if (in_doubt && tell_in_doubt (core, flow, effects) != REEL_OK)
@@ -185,8 +185,8 @@ reel_lease_lose (struct reel_core *core, struct reel_flow *flow, const char *rea
     if (in_doubt && flow->in_doubt == REEL_IN_DOUBT_HOLD)
         return hold (core, flow, reason, effects);
     if (in_doubt && flow->in_doubt == REEL_IN_DOUBT_FAIL) {
-        if (fail_step (core, flow, "in_doubt", "its worker was lost while it ran, and it may not run twice", effects)
-            != REEL_OK)
+        static const char message[] = "its worker was lost while it ran, and it may not run twice";
+        if (reel_core_fail_step (core, flow, "in_doubt", reel_slice_text (message), effects) != REEL_OK)
             return REEL_NO_MEMORY;
         if (flow->next == flow->step_count)
             return reel_core_end (core, flow, REEL_SLICE_NONE, 0, effects);

@@ -62,6 +62,8 @@ enum reel_status
 reel_queue_add (struct reel_core *core, struct reel_flow *flow)
 {
     REEL_ASSERT (flow->state == REEL_FLOW_QUEUED && flow->lane == NULL);
+    if (flow->paused)
+        return REEL_OK; /* it waits for nothing but to be resumed */
     struct reel_slice modality = REEL_SLICE_NONE;
     uint32_t step = reel_flow_next_dispatch (flow);
     if (step < flow->step_count)

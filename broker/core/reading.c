@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "broker/core/state.h"
+#include "proto/identity.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 
@@ -47,6 +48,7 @@ struct ended {
     struct reel_slice workflow_id;
     struct reel_slice document;
     struct reel_slice provenance;
+    int64_t priority;
     uint64_t accepted_seq;
     struct reel_slice receipt;
     struct reel_slice status;
@@ -74,6 +76,7 @@ read_ended (struct reel_core *core, struct reel_slice body, struct ended *ended)
         return REEL_INVALID;
     ended->document = record->document;
     ended->provenance = record->provenance;
+    ended->priority = reel_message_has (record->event, REEL_F_PRIORITY) ? record->event->value[REEL_F_PRIORITY].i : 0;
     return REEL_OK;
 }
 
@@ -91,14 +94,21 @@ unknown (struct reel_core *core, const struct reel_asker *asker, struct reel_eff
                                 effects);
 }
 
+/* The document of a SUBMIT, or of a RERUN, has an id that an ended workflow may have. */
 static enum reel_status
 go_on_submit (struct reel_core *core, const struct context *context, const struct ended *ended,
               struct reel_effects *effects)
 {
     struct reel_slice workflow_id = REEL_SLICE_NONE;
     if (!reel_scan_find_str (context->extra, "workflow_id", &workflow_id) || ended == NULL
-        || !reel_slice_equal (workflow_id, ended->workflow_id))
-        return reel_request_submit (core, &context->asker, context->header, context->extra, true, effects);
+        || !reel_slice_equal (workflow_id, ended->workflow_id)) {
+        if (core->in.command == REEL_RERUN)
+            return reel_request_refuse (core, &context->asker, "internal", NULL, NULL,
+                                        "this workflow_id collides with another in the table; choose another", effects);
+        struct reel_submission submission = reel_request_submission (core, context->extra);
+        submission.fresh = true;
+        return reel_request_submit (core, &context->asker, context->header, &submission, effects);
+    }
     if (!reel_slice_equal (ended->document, context->extra))
         return reel_request_refuse (core, &context->asker, "conflict", NULL, "/workflow_id",
                                     "another document was submitted under this workflow_id", effects);
@@ -150,6 +160,63 @@ outcomes_of_receipt (struct reel_core *core, struct reel_slice receipt)
     return true;
 }
 
+/* Which steps a rerun keeps: those that succeeded, before the one from which it goes on. REEL_INVALID: there is no such
+ * step. */
+static enum reel_status
+keep_outcomes (struct reel_core *core)
+{
+    const struct reel_message *in = &core->in;
+    int64_t from = core->workflow.step_count;
+    if (reel_message_has (in, REEL_F_FROM_STEP))
+        from = reel_workflow_find (&core->workflow, in->value[REEL_F_FROM_STEP].s);
+    if (from < 0)
+        return REEL_INVALID;
+    for (uint32_t i = 0; i < core->workflow.step_count; i++)
+        if (core->outcomes[i].status != REEL_STEP_SUCCEEDED || (int64_t) i >= from)
+            core->outcomes[i] = (struct reel_outcome){.started_us = REEL_TIME_NIL, .finished_us = REEL_TIME_NIL};
+    return REEL_OK;
+}
+
+static enum reel_status
+unreadable (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
+{
+    return reel_request_refuse (core, asker, "internal", NULL, NULL,
+                                "the journal's record of this workflow cannot be read", effects);
+}
+
+static enum reel_status
+go_on_rerun (struct reel_core *core, const struct context *context, const struct ended *ended,
+             struct reel_effects *effects)
+{
+    const struct reel_message *in = &core->in;
+    char uuid[REEL_UUID_BYTES];
+    enum reel_status status = reel_workflow_parse (&core->workflow, ended->document, REEL_WORKFLOW_STRICT, NULL);
+    if (status == REEL_NO_MEMORY)
+        return status;
+    if (status != REEL_OK || !outcomes_of_receipt (core, ended->receipt))
+        return unreadable (core, &context->asker, effects);
+    if (keep_outcomes (core) != REEL_OK)
+        return reel_request_refuse (core, &context->asker, "unknown_step", NULL, "/from_step",
+                                    "the workflow has no step of that id", effects);
+    reel_identity_uuid7 (core->now.wall_us, &core->random, uuid);
+    struct reel_slice workflow_id = reel_message_has (in, REEL_F_NEW_WORKFLOW_ID) ? in->value[REEL_F_NEW_WORKFLOW_ID].s
+                                                                                  : reel_slice_text (uuid);
+    if (reel_slice_equal (workflow_id, ended->workflow_id))
+        return reel_request_refuse (core, &context->asker, "conflict", NULL, "/new_workflow_id",
+                                    "a rerun is another workflow: it needs another id", effects);
+    struct reel_buf document = {0};
+    reel_outcome_document_anew (&document, &core->workflow, core->outcomes, workflow_id);
+    const struct reel_submission submission = {.document = reel_buf_slice (&document),
+                                               .provenance = ended->provenance,
+                                               .origin = ended->workflow_id,
+                                               .priority = ended->priority};
+    status = reel_buf_status (&document);
+    if (status == REEL_OK)
+        status = reel_request_submit (core, &context->asker, context->header, &submission, effects);
+    reel_buf_free (&document);
+    return status;
+}
+
 static enum reel_status
 go_on_get (struct reel_core *core, const struct context *context, const struct ended *ended,
            struct reel_effects *effects)
@@ -162,8 +229,7 @@ go_on_get (struct reel_core *core, const struct context *context, const struct e
     if (status != REEL_OK || !outcomes_of_receipt (core, ended->receipt)
         || !reel_scan_find_str (ended->receipt, "created_at", &created_at)
         || !reel_scan_find_uint (ended->receipt, "deliveries", &deliveries))
-        return reel_request_refuse (core, &context->asker, "internal", NULL, NULL,
-                                    "the journal's record of this workflow cannot be read", effects);
+        return unreadable (core, &context->asker, effects);
     reel_buf_clear (&core->receipt);
     reel_outcome_document (&core->receipt, &core->workflow, core->outcomes, ended->workflow_id, created_at);
     if (reel_buf_status (&core->receipt) != REEL_OK)
@@ -199,14 +265,17 @@ on_ended (struct reel_core *core, const struct context *context, const struct re
     struct ended ended = {0};
     bool found = reading->status == REEL_OK;
     if (found && read_ended (core, reading->body, &ended) != REEL_OK)
-        return reel_request_refuse (core, &context->asker, "internal", NULL, NULL,
-                                    "the journal's record of this workflow cannot be read", effects);
-    if (core->in.command == REEL_SUBMIT)
+        return unreadable (core, &context->asker, effects);
+    if (context->extra.len > 0)
         return go_on_submit (core, context, found ? &ended : NULL, effects);
     if (!found || is_other (core, &ended))
         return unknown (core, &context->asker, effects);
-    return core->in.command == REEL_GET ? go_on_get (core, context, &ended, effects)
-                                        : go_on_receipt (core, context, &ended, effects);
+    switch (core->in.command) {
+    case REEL_GET: return go_on_get (core, context, &ended, effects);
+    case REEL_RECEIPT: return go_on_receipt (core, context, &ended, effects);
+    case REEL_RERUN: return go_on_rerun (core, context, &ended, effects);
+    default: return reel_control_ended (core, &context->asker, ended.status, effects);
+    }
 }
 
 static uint64_t

@@ -11,14 +11,19 @@ static uint32_t
 members (enum reel_record_kind kind)
 {
     switch (kind) {
-    case REEL_RECORD_EPOCH: return 4;
+    case REEL_RECORD_EPOCH:
+    case REEL_RECORD_SWITCHED: return 4;
     case REEL_RECORD_ACCEPTED: return 5;
     case REEL_RECORD_STEP: return 5;
     case REEL_RECORD_YIELDED: return 5;
     case REEL_RECORD_ENDED: return 6;
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
-    case REEL_RECORD_HELD: return 3;
+    case REEL_RECORD_HELD:
+    case REEL_RECORD_CANCELLING:
+    case REEL_RECORD_RESOLVED:
+    case REEL_RECORD_PAUSED:
+    case REEL_RECORD_RESUMED: return 3;
     }
     return 0;
 }
@@ -35,6 +40,7 @@ reel_record_write (struct reel_buf *out, const struct reel_record *record)
     reel_pack_raw (out, record->event_bytes);
     switch (record->kind) {
     case REEL_RECORD_EPOCH: reel_pack_uint (out, record->epoch); break;
+    case REEL_RECORD_SWITCHED: reel_pack_bool (out, record->paused); break;
     case REEL_RECORD_ACCEPTED:
         reel_buf_add_slice (out, record->document);
         reel_pack_raw (out, record->provenance);
@@ -51,7 +57,11 @@ reel_record_write (struct reel_buf *out, const struct reel_record *record)
         break;
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
-    case REEL_RECORD_HELD: break;
+    case REEL_RECORD_HELD:
+    case REEL_RECORD_CANCELLING:
+    case REEL_RECORD_RESOLVED:
+    case REEL_RECORD_PAUSED:
+    case REEL_RECORD_RESUMED: break;
     }
     if (out->failed)
         return 0;
@@ -88,6 +98,16 @@ take_uint (struct reel_cursor *cursor, uint64_t *number)
     if (!reel_scan_next (cursor, &value) || value.type != REEL_UINT)
         return false;
     *number = value.u;
+    return true;
+}
+
+static bool
+take_bool (struct reel_cursor *cursor, bool *flag)
+{
+    struct reel_value value;
+    if (!reel_scan_next (cursor, &value) || value.type != REEL_BOOL)
+        return false;
+    *flag = value.boolean;
     return true;
 }
 
@@ -129,6 +149,7 @@ take_rest (struct reel_cursor *cursor, struct reel_record *record)
 {
     switch (record->kind) {
     case REEL_RECORD_EPOCH: return take_uint (cursor, &record->epoch);
+    case REEL_RECORD_SWITCHED: return take_bool (cursor, &record->paused);
     case REEL_RECORD_ACCEPTED:
         if (!reel_scan_skip (cursor, &record->document) || !reel_scan_skip (cursor, &record->provenance))
             return false;
@@ -142,7 +163,11 @@ take_rest (struct reel_cursor *cursor, struct reel_record *record)
                && take_uint (cursor, &record->report_index);
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
-    case REEL_RECORD_HELD: return true;
+    case REEL_RECORD_HELD:
+    case REEL_RECORD_CANCELLING:
+    case REEL_RECORD_RESOLVED:
+    case REEL_RECORD_PAUSED:
+    case REEL_RECORD_RESUMED: return true;
     }
     return false;
 }
@@ -151,14 +176,19 @@ static bool
 fits (enum reel_record_kind kind, enum reel_command event)
 {
     switch (kind) {
-    case REEL_RECORD_EPOCH: return false;
+    case REEL_RECORD_EPOCH:
+    case REEL_RECORD_SWITCHED: return false;
     case REEL_RECORD_ACCEPTED: return event == REEL_EVENT_ACCEPTED;
     case REEL_RECORD_ASSIGNED: return event == REEL_EVENT_ASSIGNED;
     case REEL_RECORD_STEP: return event >= REEL_EVENT_STARTED && event <= REEL_EVENT_IN_DOUBT;
     case REEL_RECORD_YIELDED: return event == REEL_EVENT_YIELDED;
     case REEL_RECORD_REQUEUED: return event == REEL_EVENT_REQUEUED;
     case REEL_RECORD_HELD: return event == REEL_EVENT_HELD;
-    case REEL_RECORD_ENDED: return event == REEL_EVENT_WORKFLOW_SUCCEEDED || event == REEL_EVENT_WORKFLOW_FAILED;
+    case REEL_RECORD_ENDED: return event >= REEL_EVENT_WORKFLOW_SUCCEEDED && event <= REEL_EVENT_WORKFLOW_CANCELLED;
+    case REEL_RECORD_CANCELLING: return event == REEL_EVENT_CANCELLING;
+    case REEL_RECORD_RESOLVED: return event == REEL_EVENT_RESOLVED;
+    case REEL_RECORD_PAUSED: return event == REEL_EVENT_PAUSED;
+    case REEL_RECORD_RESUMED: return event == REEL_EVENT_RESUMED;
     }
     return false;
 }
@@ -177,7 +207,7 @@ reel_record_read (struct reel_slice bytes, struct reel_record *record, struct re
     struct reel_cursor cursor = reel_scan_start (bytes);
     struct reel_record_head head;
     uint32_t count;
-    if (!take_head (&cursor, &head, &count) || head.kind < REEL_RECORD_EPOCH || head.kind > REEL_RECORD_ENDED)
+    if (!take_head (&cursor, &head, &count) || head.kind < REEL_RECORD_EPOCH || head.kind > REEL_RECORD_SWITCHED)
         return reel_error_set (err, REEL_INVALID, "damaged", "", "a record of unknown form");
     record->kind = (enum reel_record_kind) head.kind;
     record->previous_seq = head.previous_seq;
@@ -185,7 +215,7 @@ reel_record_read (struct reel_slice bytes, struct reel_record *record, struct re
     if (count != members (record->kind) || !take_rest (&cursor, record) || cursor.at != cursor.end)
         return reel_error_set (err, REEL_INVALID, "damaged", "", "a record of kind %u that lacks something",
                                (unsigned) head.kind);
-    if ((record->kind == REEL_RECORD_EPOCH) != (head.event.len == 0))
+    if ((record->kind == REEL_RECORD_EPOCH || record->kind == REEL_RECORD_SWITCHED) != (head.event.len == 0))
         return wrong_event (record->kind, err);
     record->event = head.event.len == 0 ? NULL : event;
     if (head.event.len == 0)

@@ -22,7 +22,12 @@ enum reel_record_kind {
     REEL_RECORD_YIELDED = 5,  /* workflow.yielded; lease, report_index */
     REEL_RECORD_REQUEUED = 6, /* workflow.requeued: its worker was lost */
     REEL_RECORD_HELD = 7,     /* workflow.held */
-    REEL_RECORD_ENDED = 8     /* workflow.succeeded, .failed or .cancelled; receipt, accepted_seq */
+    REEL_RECORD_ENDED = 8,    /* workflow.succeeded, .failed or .cancelled; receipt, accepted_seq */
+    REEL_RECORD_CANCELLING = 9,
+    REEL_RECORD_RESOLVED = 10, /* workflow.resolved: a held one is held no longer */
+    REEL_RECORD_PAUSED = 11,
+    REEL_RECORD_RESUMED = 12,
+    REEL_RECORD_SWITCHED = 13 /* everything is paused, or resumed: paused */
 };
 
 /* A whole record. Slices are borrowed: from whoever writes, or from the bytes that were read. */
@@ -32,6 +37,7 @@ struct reel_record {
     struct reel_slice event_bytes;    /* as published; len 0: none */
     const struct reel_message *event; /* the same, decoded; NULL: none */
     uint64_t epoch;                   /* EPOCH */
+    bool paused;                      /* SWITCHED */
     struct reel_slice document;       /* ACCEPTED */
     struct reel_slice provenance;     /* ACCEPTED; len 0: none */
     struct reel_lease lease;          /* STEP, YIELDED */

@@ -99,6 +99,8 @@ yield_is_loss (const struct reel_flow *flow, const struct reel_peer *peer)
     uint32_t step = reel_flow_next_dispatch (flow);
     if (flow->in_flight)
         return true;
+    if (flow->yielding)
+        return false; /* it was asked to */
     if (step == flow->step_count)
         return peer->slots > 0;
     struct reel_slice modality = reel_flow_modality (flow, step);
@@ -119,7 +121,18 @@ on_yielded (struct reel_core *core, struct reel_flow *flow, struct reel_peer *pe
     core->record.kind = REEL_RECORD_YIELDED;
     if (reel_core_record_reported (core, flow, map, effects) != REEL_OK)
         return REEL_NO_MEMORY;
-    return reel_queue_add (core, flow);
+    return flow->cancelling && flow->next < flow->step_count ? reel_core_end_cancelled (core, flow, 0, effects)
+                                                             : reel_queue_add (core, flow);
+}
+
+/* Was it cancelled before every step had an outcome of its own? A step that the cancelling ended has none. */
+static bool
+ends_cancelled (const struct reel_flow *flow, struct reel_slice error)
+{
+    struct reel_slice code = REEL_SLICE_NONE;
+    bool said = error.len > 0 && reel_scan_type (error) == REEL_MAP && reel_scan_find_str (error, "code", &code)
+                && reel_slice_is (code, "cancelled");
+    return flow->cancelling && (said || flow->next < flow->step_count);
 }
 
 /* Reads one event of a report into core->reported. */
@@ -157,7 +170,8 @@ take_event (struct reel_core *core, struct reel_flow *flow, struct reel_peer *pe
     core->record = (struct reel_record){.lease = flow->lease, .report_index = index};
     *ended = event->command == REEL_REPORTED_ENDED || event->command == REEL_REPORTED_YIELDED;
     if (event->command == REEL_REPORTED_ENDED)
-        return reel_core_end (core, flow, error_of (event), index, effects);
+        return ends_cancelled (flow, error_of (event)) ? reel_core_end_cancelled (core, flow, index, effects)
+                                                       : reel_core_end (core, flow, error_of (event), index, effects);
     if (event->command == REEL_REPORTED_YIELDED)
         return on_yielded (core, flow, peer, map, effects);
     core->record.kind = REEL_RECORD_STEP;

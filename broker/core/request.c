@@ -87,21 +87,35 @@ reply_submitted (struct reel_core *core, const struct reel_asker *asker, const s
     return reel_request_reply (core, asker, effects);
 }
 
-static enum reel_status
-accept (struct reel_core *core, const struct reel_asker *asker, struct reel_slice workflow_id,
-        struct reel_slice document, struct reel_effects *effects)
+struct reel_submission
+reel_request_submission (const struct reel_core *core, struct reel_slice document)
 {
     const struct reel_message *in = &core->in;
+    struct reel_submission submission = {.document = document};
+    if (reel_message_has (in, REEL_F_PROVENANCE))
+        submission.provenance = in->value[REEL_F_PROVENANCE].s;
+    if (reel_message_has (in, REEL_F_PRIORITY))
+        submission.priority = in->value[REEL_F_PRIORITY].i;
+    if (reel_message_has (in, REEL_F_NOT_BEFORE_US))
+        submission.not_before_us = in->value[REEL_F_NOT_BEFORE_US].u;
+    return submission;
+}
+
+static enum reel_status
+accept (struct reel_core *core, const struct reel_asker *asker, struct reel_slice workflow_id,
+        const struct reel_submission *submission, struct reel_effects *effects)
+{
     struct reel_message *event = &core->out;
     reel_core_event (core, NULL, REEL_EVENT_ACCEPTED);
     reel_message_set (event, REEL_F_WORKFLOW_ID, workflow_id);
-    if (reel_message_has (in, REEL_F_PRIORITY))
-        reel_message_set_int (event, REEL_F_PRIORITY, in->value[REEL_F_PRIORITY].i);
-    if (reel_message_has (in, REEL_F_NOT_BEFORE_US))
-        reel_message_set_uint (event, REEL_F_NOT_BEFORE_US, in->value[REEL_F_NOT_BEFORE_US].u);
-    core->record = (struct reel_record){.kind = REEL_RECORD_ACCEPTED, .document = document};
-    if (reel_message_has (in, REEL_F_PROVENANCE))
-        core->record.provenance = in->value[REEL_F_PROVENANCE].s;
+    if (submission->priority != 0)
+        reel_message_set_int (event, REEL_F_PRIORITY, submission->priority);
+    if (submission->not_before_us != 0)
+        reel_message_set_uint (event, REEL_F_NOT_BEFORE_US, submission->not_before_us);
+    if (submission->origin.len > 0)
+        reel_message_set (event, REEL_F_ORIGIN, submission->origin);
+    core->record = (struct reel_record){
+        .kind = REEL_RECORD_ACCEPTED, .document = submission->document, .provenance = submission->provenance};
     if (reel_core_record (core, NULL, effects) != REEL_OK)
         return REEL_NO_MEMORY;
     struct reel_flow *flow = reel_roll_last (&core->roll);
@@ -122,8 +136,9 @@ refuse_document (struct reel_core *core, const struct reel_asker *asker, const s
 
 enum reel_status
 reel_request_submit (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
-                     struct reel_slice document, bool fresh, struct reel_effects *effects)
+                     const struct reel_submission *submission, struct reel_effects *effects)
 {
+    struct reel_slice document = submission->document;
     struct reel_error err = {0};
     char uuid[REEL_UUID_BYTES];
     if (document.len > REEL_DOCUMENT_BYTES_MAX)
@@ -148,13 +163,13 @@ reel_request_submit (struct reel_core *core, const struct reel_asker *asker, str
         return reel_request_refuse (core, asker, "conflict", NULL, "/workflow_id",
                                     "another document was submitted under this workflow_id", effects);
     uint64_t fingerprint = reel_core_fingerprint (core, workflow_id);
-    uint64_t ended_seq = fresh ? 0 : reel_map_get (&core->ended, fingerprint);
+    uint64_t ended_seq = submission->fresh ? 0 : reel_map_get (&core->ended, fingerprint);
     if (ended_seq != 0) {
         struct reel_read read = {.kind = REEL_READ_ENDED, .seq = ended_seq};
         return reel_request_read (core, asker, &read, header, document, effects);
     }
-    uint64_t live = core->state_count[REEL_FLOW_QUEUED] + core->state_count[REEL_FLOW_RUNNING]
-                    + core->state_count[REEL_FLOW_HELD];
+    uint64_t live, ended;
+    reel_core_count (core, &live, &ended);
     if (live >= core->setup.queue_count_max || core->live_bytes + document.len > core->setup.queue_bytes_max)
         return reel_request_refuse (
             core, asker, "overloaded", NULL, NULL,
@@ -162,10 +177,13 @@ reel_request_submit (struct reel_core *core, const struct reel_asker *asker, str
                 ? "the limit of live workflows (queue-count-max) is reached; try later"
                 : "the limit of memory for live workflows (queue-bytes-max) is reached; try later",
             effects);
+    if (core->disk_low)
+        return reel_request_refuse (core, asker, "overloaded", NULL, NULL,
+                                    "the disk of the journal is nearly full (disk-reserve-bytes); try later", effects);
     if (reel_map_get (&core->flows, fingerprint) != 0)
         return reel_request_refuse (core, asker, "internal", NULL, NULL,
                                     "this workflow_id collides with another in the table; choose another", effects);
-    return accept (core, asker, workflow_id, document, effects);
+    return accept (core, asker, workflow_id, submission, effects);
 }
 
 /* Provenance goes with each hand-out, beside a checkpoint, in one header. */
@@ -177,7 +195,8 @@ on_submit (struct reel_core *core, const struct reel_asker *asker, struct reel_s
     if (reel_message_has (in, REEL_F_PROVENANCE) && in->value[REEL_F_PROVENANCE].s.len > REEL_PROVENANCE_BYTES_MAX)
         return reel_request_refuse (core, asker, "too_large", NULL, "/provenance",
                                     "the provenance is larger than 256 KiB, which is the limit", effects);
-    return reel_request_submit (core, asker, header, in->document, false, effects);
+    struct reel_submission submission = reel_request_submission (core, in->document);
+    return reel_request_submit (core, asker, header, &submission, effects);
 }
 
 /* --- GET, RECEIPT --------------------------------------------------------------------------- */
@@ -200,6 +219,8 @@ reply_live (struct reel_core *core, const struct reel_asker *asker, const struct
     reel_message_set_text (ok, REEL_F_STATUS, reel_flow_state_name (flow->state));
     if (waiting_for != NULL)
         reel_message_set_text (ok, REEL_F_WAITING_FOR, waiting_for);
+    if (flow->paused)
+        reel_message_set_bool (ok, REEL_F_PAUSED, true);
     if (flow->holder != NULL)
         reel_message_set_text (ok, REEL_F_WORKER, flow->holder->name);
     reel_message_set_uint (ok, REEL_F_DELIVERY, flow->deliveries);
@@ -216,10 +237,9 @@ reply_live (struct reel_core *core, const struct reel_asker *asker, const struct
     return reel_request_reply (core, asker, effects);
 }
 
-/* What GET and RECEIPT do with a workflow that is not live: ask the journal, or say that there is none. */
-static enum reel_status
-read_ended (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
-            struct reel_effects *effects)
+enum reel_status
+reel_request_ask_ended (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
+                        struct reel_effects *effects)
 {
     struct reel_slice workflow_id = core->in.value[REEL_F_WORKFLOW_ID].s;
     struct reel_read read = {.kind = REEL_READ_ENDED,
@@ -333,7 +353,7 @@ on_receipt (struct reel_core *core, const struct reel_asker *asker, struct reel_
     struct reel_flow *flow = reel_core_find (core, in->value[REEL_F_WORKFLOW_ID].s);
     uint64_t wait_ms = reel_message_has (in, REEL_F_WAIT_MS) ? in->value[REEL_F_WAIT_MS].u : 0;
     if (flow == NULL)
-        return read_ended (core, asker, header, effects);
+        return reel_request_ask_ended (core, asker, header, effects);
     if (wait_ms == 0)
         return not_finished (core, asker, flow, effects);
     if (core->waits.count >= core->setup.waits_max)
@@ -346,7 +366,19 @@ static enum reel_status
 on_get (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header, struct reel_effects *effects)
 {
     struct reel_flow *flow = reel_core_find (core, core->in.value[REEL_F_WORKFLOW_ID].s);
-    return flow == NULL ? read_ended (core, asker, header, effects) : reply_live (core, asker, flow, effects);
+    return flow == NULL ? reel_request_ask_ended (core, asker, header, effects)
+                        : reply_live (core, asker, flow, effects);
+}
+
+static enum reel_status
+on_rerun (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
+          struct reel_effects *effects)
+{
+    const struct reel_flow *flow = reel_core_find (core, core->in.value[REEL_F_WORKFLOW_ID].s);
+    if (flow != NULL)
+        return reel_request_refuse (core, asker, "bad_state", reel_flow_state_name (flow->state), NULL,
+                                    "the workflow has not ended yet: only one that has can be rerun", effects);
+    return reel_request_ask_ended (core, asker, header, effects);
 }
 
 /* --- LIST, EVENTS --------------------------------------------------------------------------- */
@@ -545,7 +577,7 @@ on_stats (struct reel_core *core, const struct reel_asker *asker, struct reel_ef
     pack_number (buf, "commits", shell->commits);
     pack_number (buf, "dropped", shell->dropped);
     size_t gauges_at = buf->len;
-    reel_pack_map (buf, 9);
+    reel_pack_map (buf, 10);
     pack_number (buf, "queued", core->state_count[REEL_FLOW_QUEUED]);
     pack_number (buf, "running", core->state_count[REEL_FLOW_RUNNING]);
     pack_number (buf, "held", core->state_count[REEL_FLOW_HELD]);
@@ -555,6 +587,7 @@ on_stats (struct reel_core *core, const struct reel_asker *asker, struct reel_ef
     pack_number (buf, "leases", core->leases.count);
     pack_number (buf, "waits", core->waits.count);
     pack_number (buf, "subscribers", shell->subscribers);
+    pack_number (buf, "disk_free_bytes", shell->disk_free_bytes);
     if (reel_buf_status (buf) != REEL_OK)
         return REEL_NO_MEMORY;
     struct reel_message *ok = reel_request_begin (core, asker);
@@ -570,7 +603,7 @@ on_ping (struct reel_core *core, const struct reel_asker *asker, struct reel_eff
     reel_message_set_text (ok, REEL_F_VERSION, REEL_VERSION);
     reel_message_set_uint (ok, REEL_F_EPOCH, core->epoch);
     reel_message_set_bool (ok, REEL_F_IS_READY, core->started);
-    reel_message_set_bool (ok, REEL_F_PAUSED, false);
+    reel_message_set_bool (ok, REEL_F_PAUSED, core->paused);
     return reel_request_reply (core, asker, effects);
 }
 
@@ -596,6 +629,11 @@ reel_request_message (struct reel_core *core, const struct reel_core_frames *fra
     case REEL_SUBMIT: return on_submit (core, &asker, header, effects);
     case REEL_GET: return on_get (core, &asker, header, effects);
     case REEL_RECEIPT: return on_receipt (core, &asker, header, effects);
+    case REEL_CANCEL:
+    case REEL_RESOLVE:
+    case REEL_PAUSE:
+    case REEL_RESUME: return reel_control_request (core, &asker, header, effects);
+    case REEL_RERUN: return on_rerun (core, &asker, header, effects);
     case REEL_LIST: return on_list (core, &asker, header, effects);
     case REEL_EVENTS: return on_events (core, &asker, header, effects);
     case REEL_WORKERS: return on_workers (core, &asker, effects);

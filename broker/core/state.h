@@ -75,6 +75,7 @@ struct reel_asker {
     C (fenced)                                                                                                         \
     C (succeeded)                                                                                                      \
     C (failed)                                                                                                         \
+    C (cancelled)                                                                                                      \
     C (malformed)
 
 struct reel_counters {
@@ -92,6 +93,7 @@ struct reel_core {
     uint64_t epoch;
     uint64_t last_seq;
     uint64_t lease_counter;
+    bool paused;           /* nothing is handed out */
     struct reel_map flows; /* fingerprint of a live workflow's id -> it */
     struct reel_roll roll; /* the same, in the order of acceptance */
     struct reel_map ended; /* fingerprint of an ended workflow's id -> seq of its final event */
@@ -105,7 +107,8 @@ struct reel_core {
     bool started;
     struct reel_peer **peers;
     size_t peer_count, peer_cap;
-    size_t turn;            /* whose turn it is at the next hand-out */
+    size_t turn; /* whose turn it is at the next hand-out */
+    bool disk_low;
     bool more_to_hand_out;  /* the last one was cut short: its effects were full */
     struct reel_map routes; /* fingerprint of a routing id -> peer */
     struct reel_map lanes;  /* key -> lane */
@@ -162,6 +165,14 @@ enum reel_status reel_core_record_reported (struct reel_core *core, struct reel_
  * flow is gone afterwards. */
 enum reel_status reel_core_end (struct reel_core *core, struct reel_flow *flow, struct reel_slice error,
                                 uint64_t report_index, struct reel_effects *effects) REEL_MUST_USE;
+/* Ends it as cancelled: whatever was running is in doubt, what has no outcome stays without. */
+enum reel_status reel_core_end_cancelled (struct reel_core *core, struct reel_flow *flow, uint64_t report_index,
+                                          struct reel_effects *effects) REEL_MUST_USE;
+/* Gives the next step an outcome of the broker's own: failed with that error, or succeeded with `receipt` (a map). */
+enum reel_status reel_core_fail_step (struct reel_core *core, struct reel_flow *flow, const char *code,
+                                      struct reel_slice message, struct reel_effects *effects) REEL_MUST_USE;
+enum reel_status reel_core_succeed_step (struct reel_core *core, struct reel_flow *flow, struct reel_slice receipt,
+                                         struct reel_effects *effects) REEL_MUST_USE;
 
 /* --- apply.c -------------------------------------------------------------------------------- */
 
@@ -217,10 +228,22 @@ enum reel_status reel_lease_renew (struct reel_core *core, struct reel_flow *flo
 /* Its worker is lost, for that reason: the rules for a step in doubt decide how it goes on. */
 enum reel_status reel_lease_lose (struct reel_core *core, struct reel_flow *flow, const char *reason,
                                   struct reel_effects *effects) REEL_MUST_USE;
+/* Tells the holder what it does not know yet, or may not: to cancel, or to yield. */
+enum reel_status reel_lease_remind (struct reel_core *core, const struct reel_flow *flow,
+                                    struct reel_effects *effects) REEL_MUST_USE;
 /* Starts the clock of a lease. */
 enum reel_status reel_lease_start (struct reel_core *core, struct reel_flow *flow) REEL_MUST_USE;
 /* Silent workers and expired leases. */
 enum reel_status reel_lease_expire (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
+
+/* --- control.c -------------------------------------------------------------------------------- */
+
+/* CANCEL, RESOLVE, PAUSE and RESUME (core->in). */
+enum reel_status reel_control_request (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
+                                       struct reel_effects *effects) REEL_MUST_USE;
+/* The same of a workflow that has ended with that status. */
+enum reel_status reel_control_ended (struct reel_core *core, const struct reel_asker *asker, struct reel_slice status,
+                                     struct reel_effects *effects) REEL_MUST_USE;
 
 /* --- request.c, reading.c, worker.c, report.c ----------------------------------------------------------- */
 
@@ -231,10 +254,24 @@ enum reel_status reel_request_reply (struct reel_core *core, const struct reel_a
 enum reel_status reel_request_refuse (struct reel_core *core, const struct reel_asker *asker, const char *code,
                                       const char *reason, const char *path, const char *message,
                                       struct reel_effects *effects) REEL_MUST_USE;
-/* Accepts or refuses the document of a SUBMIT whose id is known not to have ended (`fresh`), or may have. */
+/* What goes with a document that is to be accepted. */
+struct reel_submission {
+    struct reel_slice document;
+    struct reel_slice provenance; /* the caller's overrides; len 0: none */
+    struct reel_slice origin;     /* len 0: none */
+    int64_t priority;
+    uint64_t not_before_us;
+    bool fresh; /* its id is known not to have ended */
+};
+/* Accepts or refuses it. */
 enum reel_status reel_request_submit (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
-                                      struct reel_slice document, bool fresh,
+                                      const struct reel_submission *submission,
                                       struct reel_effects *effects) REEL_MUST_USE;
+/* What SUBMIT's own header says of its document. */
+struct reel_submission reel_request_submission (const struct reel_core *core, struct reel_slice document);
+/* There is no such workflow; asks the journal where it may have ended. */
+enum reel_status reel_request_ask_ended (struct reel_core *core, const struct reel_asker *asker,
+                                         struct reel_slice header, struct reel_effects *effects) REEL_MUST_USE;
 /* Answers those who wait for a workflow's end; the receipt lies in the effects. */
 enum reel_status reel_request_ended (struct reel_core *core, struct reel_flow *flow, const char *status,
                                      struct reel_span receipt, struct reel_effects *effects) REEL_MUST_USE;

@@ -75,24 +75,57 @@ reel_worker_heard (struct reel_core *core, struct reel_peer *peer)
 
 /* --- READY ---------------------------------------------------------------------------------- */
 
+/* Is every element of the array what it must be? `path` is the array's own. */
 static enum reel_status
-check_modalities (struct reel_slice array, struct reel_error *err)
+check_each (struct reel_slice array, const char *path, bool (*holds) (struct reel_slice element), const char *form,
+            struct reel_error *err)
 {
     struct reel_cursor cursor = reel_scan_start (array);
-    struct reel_value head, value;
+    struct reel_value head;
     bool read = reel_scan_next (&cursor, &head);
     for (uint32_t i = 0; read && i < head.count; i++) {
-        struct reel_slice element;
-        read = reel_scan_skip (&cursor, &element) && reel_scan_value (element, &value);
-        if (read && (value.type != REEL_STR || !reel_identity_modality (value.bytes))) {
-            char path[32];
-            snprintf (path, sizeof path, "/modalities/%u", i);
-            return reel_error_set (err, REEL_INVALID, "malformed", path,
-                                   "a modality is 1 to 64 lower-case letters, digits or . _ -");
+        struct reel_slice element = REEL_SLICE_NONE;
+        read = reel_scan_skip (&cursor, &element);
+        if (read && !holds (element)) {
+            char place[32];
+            snprintf (place, sizeof place, "%s/%u", path, i);
+            return reel_error_set (err, REEL_INVALID, "malformed", place, "%s", form);
         }
     }
     REEL_ASSERT (read);
     return REEL_OK;
+}
+
+static bool
+is_modality (struct reel_slice element)
+{
+    struct reel_value value;
+    return reel_scan_value (element, &value) && value.type == REEL_STR && reel_identity_modality (value.bytes);
+}
+
+static bool
+is_lease (struct reel_slice element)
+{
+    struct reel_lease lease;
+    return reel_lease_read (element, &lease);
+}
+
+static bool
+read_resumption (struct reel_slice element, struct reel_lease *lease)
+{
+    struct reel_cursor cursor = reel_scan_start (element);
+    struct reel_value head, index;
+    struct reel_slice bytes;
+    return reel_scan_next (&cursor, &head) && head.type == REEL_ARRAY && head.count == 2
+           && reel_scan_skip (&cursor, &bytes) && reel_lease_read (bytes, lease) && reel_scan_next (&cursor, &index)
+           && index.type == REEL_UINT;
+}
+
+static bool
+is_resumption (struct reel_slice element)
+{
+    struct reel_lease lease;
+    return read_resumption (element, &lease);
 }
 
 /* What a worker says of its adapters is shown to every operator, in one list with that of all the others. */
@@ -170,36 +203,6 @@ welcome (struct reel_core *core, struct reel_slice route, struct reel_effects *e
     return status;
 }
 
-static bool
-is_resumption (struct reel_slice element, struct reel_lease *lease)
-{
-    struct reel_cursor cursor = reel_scan_start (element);
-    struct reel_value head, index;
-    struct reel_slice bytes;
-    return reel_scan_next (&cursor, &head) && head.type == REEL_ARRAY && head.count == 2
-           && reel_scan_skip (&cursor, &bytes) && reel_lease_read (bytes, lease) && reel_scan_next (&cursor, &index)
-           && index.type == REEL_UINT;
-}
-
-static enum reel_status
-check_resume (struct reel_slice array, struct reel_error *err)
-{
-    struct reel_cursor cursor = reel_scan_start (array);
-    struct reel_value head;
-    struct reel_lease lease;
-    bool read = reel_scan_next (&cursor, &head);
-    for (uint32_t i = 0; read && i < head.count; i++) {
-        struct reel_slice element = REEL_SLICE_NONE;
-        read = reel_scan_skip (&cursor, &element);
-        if (!is_resumption (element, &lease)) {
-            char path[32];
-            snprintf (path, sizeof path, "/resume/%u", i);
-            return reel_error_set (err, REEL_INVALID, "malformed", path, "must be [lease, last report_index sent]");
-        }
-    }
-    return REEL_OK;
-}
-
 static enum reel_status
 resume (struct reel_core *core, struct reel_peer *peer, struct reel_slice array, struct reel_effects *effects)
 {
@@ -209,12 +212,14 @@ resume (struct reel_core *core, struct reel_peer *peer, struct reel_slice array,
     for (uint32_t i = 0; read && i < head.count; i++) {
         struct reel_slice element = REEL_SLICE_NONE;
         struct reel_lease lease = {0};
-        read = reel_scan_skip (&cursor, &element) && is_resumption (element, &lease);
+        read = reel_scan_skip (&cursor, &element) && read_resumption (element, &lease);
         struct reel_flow *flow = reel_core_find_lease (core, lease);
         enum reel_status status = flow == NULL ? reel_worker_send_fenced (core, peer->route, lease, NULL, effects)
                                                : reel_lease_renew (core, flow, peer, effects);
         if (status == REEL_OK && flow != NULL)
             status = reel_worker_send_ack (core, peer->route, lease, flow->report_index, effects);
+        if (status == REEL_OK && flow != NULL)
+            status = reel_lease_remind (core, flow, effects);
         if (status != REEL_OK)
             return status;
     }
@@ -222,14 +227,24 @@ resume (struct reel_core *core, struct reel_peer *peer, struct reel_slice array,
 }
 
 static enum reel_status
+check_ready (const struct reel_message *ready, struct reel_error *err)
+{
+    enum reel_status status = check_each (ready->value[REEL_F_MODALITIES].s, "/modalities", is_modality,
+                                          "a modality is 1 to 64 lower-case letters, digits or . _ -", err);
+    if (status == REEL_OK && reel_message_has (ready, REEL_F_DISPATCH))
+        status = check_dispatch (ready->value[REEL_F_DISPATCH].s, err);
+    if (status == REEL_OK && reel_message_has (ready, REEL_F_RESUMED))
+        status = check_each (ready->value[REEL_F_RESUMED].s, "/resume", is_resumption,
+                             "must be [lease, last report_index sent]", err);
+    return status;
+}
+
+static enum reel_status
 on_ready (struct reel_core *core, struct reel_slice route, const struct reel_message *ready,
           struct reel_effects *effects)
 {
     struct reel_error err = {0};
-    if (check_modalities (ready->value[REEL_F_MODALITIES].s, &err) != REEL_OK
-        || (reel_message_has (ready, REEL_F_DISPATCH)
-            && check_dispatch (ready->value[REEL_F_DISPATCH].s, &err) != REEL_OK)
-        || (reel_message_has (ready, REEL_F_RESUMED) && check_resume (ready->value[REEL_F_RESUMED].s, &err) != REEL_OK))
+    if (check_ready (ready, &err) != REEL_OK)
         return send_error (core, route, &err, effects);
     struct reel_peer *peer = reel_roster_find (core, route);
     struct reel_peer *same = reel_message_has (ready, REEL_F_INSTANCE)
@@ -261,25 +276,6 @@ on_ready (struct reel_core *core, struct reel_slice route, const struct reel_mes
 /* --- HEARTBEAT, LEAVE ------------------------------------------------------------------------ */
 
 static enum reel_status
-check_leases (struct reel_slice array, struct reel_error *err)
-{
-    struct reel_cursor cursor = reel_scan_start (array);
-    struct reel_value head;
-    struct reel_lease lease;
-    bool read = reel_scan_next (&cursor, &head);
-    for (uint32_t i = 0; read && i < head.count; i++) {
-        struct reel_slice element = REEL_SLICE_NONE;
-        read = reel_scan_skip (&cursor, &element);
-        if (!reel_lease_read (element, &lease)) {
-            char path[32];
-            snprintf (path, sizeof path, "/leases/%u", i);
-            return reel_error_set (err, REEL_INVALID, "malformed", path, "must be a lease, [epoch, counter]");
-        }
-    }
-    return REEL_OK;
-}
-
-static enum reel_status
 on_heartbeat (struct reel_core *core, struct reel_slice route, const struct reel_message *heartbeat,
               struct reel_effects *effects)
 {
@@ -287,7 +283,8 @@ on_heartbeat (struct reel_core *core, struct reel_slice route, const struct reel
     struct reel_cursor cursor = reel_scan_start (heartbeat->value[REEL_F_LEASES].s);
     struct reel_value head;
     struct reel_error err = {0};
-    if (check_leases (heartbeat->value[REEL_F_LEASES].s, &err) != REEL_OK)
+    if (check_each (heartbeat->value[REEL_F_LEASES].s, "/leases", is_lease, "must be a lease, [epoch, counter]", &err)
+        != REEL_OK)
         return send_error (core, route, &err, effects);
     bool read = reel_scan_next (&cursor, &head);
     if (peer != NULL)
@@ -302,6 +299,8 @@ on_heartbeat (struct reel_core *core, struct reel_slice route, const struct reel
             status = reel_worker_send_fenced (core, route, lease, NULL, effects);
         else if (peer != NULL)
             status = reel_lease_renew (core, flow, peer, effects);
+        if (status == REEL_OK && flow != NULL)
+            status = reel_lease_remind (core, flow, effects);
         if (status != REEL_OK)
             return status;
     }

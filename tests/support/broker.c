@@ -99,7 +99,8 @@ next_step (const struct broker_model *model)
 static bool
 is_ended (const struct broker_model *model)
 {
-    return strcmp (model->status, "succeeded") == 0 || strcmp (model->status, "failed") == 0;
+    return strcmp (model->status, "succeeded") == 0 || strcmp (model->status, "failed") == 0
+           || strcmp (model->status, "cancelled") == 0;
 }
 
 static void
@@ -153,6 +154,7 @@ model_assign (struct broker *broker, struct broker_model *model, const struct re
         set_status (model, "queued held", "running");
         return;
     }
+    MUST (!model->cancelling && !model->paused && !broker->paused);
     SAME (lease.epoch, broker->epoch);
     MUST (lease.counter > broker->newest_lease.counter);
     MUST (lease.epoch >= broker->newest_lease.epoch);
@@ -171,8 +173,10 @@ model_step (struct broker_model *model, const struct reel_record *record)
     uint32_t next = next_step (model);
     MUST (next < model->parsed.step_count);
     MUST (reel_slice_equal (event->value[REEL_F_STEP_ID].s, model->parsed.steps[next].step_id));
-    MUST (strcmp (model->status, "running") == 0);
-    MUST (model->leased);
+    /* The broker gives an outcome of its own to a step that nobody works on. */
+    bool own = record->report_index == 0
+               && (event->command == REEL_EVENT_FAILED || event->command == REEL_EVENT_SUCCEEDED);
+    MUST (own ? model->running || model->attempts > 0 : strcmp (model->status, "running") == 0 && model->leased);
     bool blocked = reel_outcome_blocking (&model->parsed, next, model->outcomes) >= 0;
     struct reel_outcome *outcome = &model->outcomes[next];
     enum reel_step_status status = REEL_STEP_PENDING;
@@ -241,12 +245,13 @@ model_end (struct broker *broker, struct broker_model *model, const struct reel_
 {
     const struct reel_message *event = record->event;
     char created_at[REEL_TIMESTAMP_BYTES];
-    bool error = reel_message_has (event, REEL_F_ERROR), started = false;
+    bool error = reel_message_has (event, REEL_F_ERROR), cancelled = event->command == REEL_EVENT_WORKFLOW_CANCELLED;
     bool succeeded = !error && reel_outcome_all_succeeded (model->outcomes, model->parsed.step_count);
     MUST (!model->running);
     MUST (error || reel_outcome_all_final (model->outcomes, model->parsed.step_count));
-    set_status (model, "running", succeeded ? "succeeded" : "failed");
-    SAME (event->command, succeeded ? REEL_EVENT_WORKFLOW_SUCCEEDED : REEL_EVENT_WORKFLOW_FAILED);
+    set_status (model, "running queued held", cancelled ? "cancelled" : succeeded ? "succeeded" : "failed");
+    MUST (cancelled ? error
+                    : event->command == (succeeded ? REEL_EVENT_WORKFLOW_SUCCEEDED : REEL_EVENT_WORKFLOW_FAILED));
     SAME (record->accepted_seq, model->accepted_seq);
     struct reel_message accepted = event_at (broker, model->accepted_seq);
     struct reel_final final = {
@@ -254,14 +259,16 @@ model_end (struct broker *broker, struct broker_model *model, const struct reel_
         .status = model->status,
         .created_at = model->parsed.created_at,
         .submitted_us = (int64_t) accepted.value[REEL_F_AT_US].u,
+        .started_us = REEL_TIME_NIL,
         .finished_us = (int64_t) event->value[REEL_F_AT_US].u,
         .deliveries = model->deliveries,
         .error = error ? event->value[REEL_F_ERROR].s : REEL_SLICE_NONE,
+        .origin = reel_message_has (&accepted, REEL_F_ORIGIN) ? accepted.value[REEL_F_ORIGIN].s : REEL_SLICE_NONE,
     };
-    for (uint64_t seq = model->accepted_seq; !started; seq++) {
+    for (uint64_t seq = model->accepted_seq; model->deliveries > 0 && final.started_us == REEL_TIME_NIL; seq++) {
         struct reel_message other = event_at (broker, seq);
-        started = other.command == REEL_EVENT_ASSIGNED && model_of (broker, &other) == model;
-        final.started_us = (int64_t) other.value[REEL_F_AT_US].u;
+        if (other.command == REEL_EVENT_ASSIGNED && model_of (broker, &other) == model)
+            final.started_us = (int64_t) other.value[REEL_F_AT_US].u;
     }
     if (final.created_at.len == 0) {
         reel_timestamp_format (final.submitted_us, created_at);
@@ -286,7 +293,8 @@ model_event (struct broker *broker, const struct reel_record *record)
     bool lost = reel_message_has (event, REEL_F_REASON)
                 && !reel_slice_is (event->value[REEL_F_REASON].s, "worker_lost");
     switch (record->kind) {
-    case REEL_RECORD_EPOCH: ck_abort ();
+    case REEL_RECORD_EPOCH:
+    case REEL_RECORD_SWITCHED: ck_abort ();
     case REEL_RECORD_ACCEPTED: break;
     case REEL_RECORD_ASSIGNED: model_assign (broker, model, event); break;
     case REEL_RECORD_STEP: model_step (model, record); break;
@@ -305,6 +313,16 @@ model_event (struct broker *broker, const struct reel_record *record)
         model->leased = model->leased && !lost;
         break;
     case REEL_RECORD_ENDED: model_end (broker, model, record); break;
+    case REEL_RECORD_CANCELLING:
+        MUST (!model->cancelling && strcmp (model->status, "running") == 0);
+        model->cancelling = true;
+        break;
+    case REEL_RECORD_RESOLVED: set_status (model, "held", "queued"); break;
+    case REEL_RECORD_PAUSED:
+    case REEL_RECORD_RESUMED:
+        MUST (model->paused == (record->kind == REEL_RECORD_RESUMED));
+        model->paused = !model->paused;
+        break;
     }
     model->last_seq = event->value[REEL_F_SEQ].u;
     model->last_index = event->value[REEL_F_INDEX].u;
@@ -455,6 +473,12 @@ take_record (struct broker *broker, struct reel_slice bytes)
         reel_buf_printf (&broker->trace, "epoch %llu\n", (unsigned long long) record.epoch);
         return;
     }
+    if (record.kind == REEL_RECORD_SWITCHED) {
+        MUST (record.paused != broker->paused);
+        broker->paused = record.paused;
+        reel_buf_add_text (&broker->trace, record.paused ? "paused\n" : "resumed\n");
+        return;
+    }
     SAME (event.value[REEL_F_SEQ].u, broker->event_count + 1);
     place->seq = event.value[REEL_F_SEQ].u;
     broker->events = grown (broker->events, broker->event_count, &broker->event_cap, sizeof *broker->events);
@@ -479,7 +503,7 @@ take_records (struct broker *broker)
     for (size_t i = first_record; i < broker->record_count; i++)
         ended += broker->records[i].seq > 0
                  && event_at (broker, broker->records[i].seq).command >= REEL_EVENT_WORKFLOW_SUCCEEDED
-                 && event_at (broker, broker->records[i].seq).command <= REEL_EVENT_WORKFLOW_FAILED;
+                 && event_at (broker, broker->records[i].seq).command <= REEL_EVENT_WORKFLOW_CANCELLED;
     SAME (ended, batch.row_count);
     for (size_t i = 0; i < batch.row_count; i++) {
         struct reel_message event = event_at (broker, batch.rows[i].ended_seq);
@@ -512,7 +536,7 @@ take_publishes (struct broker *broker, uint64_t seq)
             continue;
         SAME (number, ++seq);
         struct reel_message event = event_at (broker, seq);
-        if (event.command == REEL_EVENT_WORKFLOW_SUCCEEDED || event.command == REEL_EVENT_WORKFLOW_FAILED)
+        if (event.command >= REEL_EVENT_WORKFLOW_SUCCEEDED && event.command <= REEL_EVENT_WORKFLOW_CANCELLED)
             final = model_of (broker, &event);
     }
     MUST (final == NULL);

@@ -2,7 +2,7 @@
  * A broker without a shell: the core under a fake clock, its journal in memory, and a trace of everything
  * that came out, one line each, to compare with what should have.
  *
- *     epoch 1                          a record
+ *     epoch 1                          a record (also paused, resumed: of everything)
  *     3 wf.2 workflow.assigned {...}   an event: seq, workflow and index, kind, what the kind adds
  *     ~ wf step.progress {...}         one that is not kept
  *     receipt wf                       a published receipt
@@ -38,7 +38,8 @@ struct broker_model {
     uint64_t accepted_seq, last_seq, last_index, deliveries;
     char status[16];
     struct reel_lease lease;
-    bool leased;       /* somebody works on it */
+    bool leased; /* somebody works on it */
+    bool cancelling, paused;
     bool running;      /* a step is under way: started, not retrying, no outcome */
     uint32_t attempts; /* begun on the next step */
     bool idempotent;
@@ -69,6 +70,7 @@ struct broker {
     size_t *events; /* index of the record of event i + 1 */
     size_t event_count, event_cap;
     uint64_t epoch;
+    bool paused; /* everything */
     struct reel_lease newest_lease;
     struct broker_model *models;
     size_t model_count, model_cap;

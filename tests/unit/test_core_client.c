@@ -160,7 +160,7 @@ END_TEST
 
 START_TEST (refuses_an_unknown_command)
 {
-    static const char *const names[] = {"NONE", "", "ping", "READY", "OK", "SUBMIT ", "CANCEL"};
+    static const char *const names[] = {"NONE", "", "ping", "READY", "OK", "SUBMIT ", "YIELD"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         broker_client (&broker, "c", names[i], "{'request_id':1}", NULL);
         broker_expect (&broker, "c ERROR {'request_id':1,'code':'unknown_command',...");
@@ -1009,7 +1009,7 @@ START_TEST (stats)
     ck_assert_str_eq (
         broker_header (&broker, "/counters"),
         "{'submitted':6,'duplicates':1,'refused':2,'assigned':4,'reports':4,'requeued':0,'held':1,'fenced':1,"
-        "'succeeded':1,'failed':1,'malformed':1,'events':18,'commits':0,'dropped':0}");
+        "'succeeded':1,'failed':1,'cancelled':0,'malformed':1,'events':18,'commits':0,'dropped':0}");
     ck_assert_str_eq (broker_header (&broker, "/gauges/queued"), "2");
     ck_assert_str_eq (broker_header (&broker, "/gauges/running"), "1");
     ck_assert_str_eq (broker_header (&broker, "/gauges/held"), "1");

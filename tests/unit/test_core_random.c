@@ -38,6 +38,8 @@ struct job {
     char events[EVENTS_MAX][160];
     unsigned count; /* of events */
     unsigned acked;
+    bool begun;         /* its step was started, and has no outcome */
+    bool cancel, yield; /* the broker asked for it */
 };
 
 struct worker {
@@ -153,6 +155,10 @@ hear (void)
             take_job (worker, &message);
         else if (message.command == REEL_FENCED && job != NULL)
             drop_job (job);
+        else if (message.command == REEL_WORKER_CANCEL && job != NULL)
+            job->cancel = true;
+        else if (message.command == REEL_WORKER_YIELD && job != NULL)
+            job->yield = true;
         else if (message.command == REEL_ACK && job != NULL && message.value[REEL_F_REPORT_INDEX].u > job->acked) {
             job->acked = (unsigned) message.value[REEL_F_REPORT_INDEX].u;
             ck_assert_uint_le (job->acked, job->count);
@@ -248,8 +254,18 @@ finish_step (struct job *job, uint32_t step, bool succeeded)
     else
         add_event (job, STEP_EVENT ("step.failed", "%.2s", ",'error':'no'"), id);
     job->outcomes[step].status = succeeded ? REEL_STEP_SUCCEEDED : REEL_STEP_FAILED;
-    job->started = job->called = job->checkpoint = false;
+    job->started = job->begun = job->called = job->checkpoint = false;
     job->attempts = 0;
+}
+
+static void
+finish_cancelled (struct job *job, uint32_t step)
+{
+    if (job->begun)
+        add_event (job, STEP_EVENT ("step.failed", "%.2s", ",'error':{'code':'cancelled'}"),
+                   (const char *) job->parsed.steps[step].step_id.data);
+    add_event (job, EVENT ("workflow.ended", ",'error':{'code':'cancelled'}"));
+    job->over = true;
 }
 
 /* A step runs: calls its adapter, and comes to some result. */
@@ -295,18 +311,22 @@ work_on (const struct worker *worker, struct job *job)
     }
     const char *id = (const char *) job->parsed.steps[step].step_id.data;
     int modality = modality_of (job, step);
+    if (job->cancel) {
+        finish_cancelled (job, step);
+        return;
+    }
     if (reel_outcome_blocking (&job->parsed, step, job->outcomes) >= 0) {
         add_event (job, STEP_EVENT ("step.skipped", "%.2s", ",'error':'dep'"), id);
         job->outcomes[step].status = REEL_STEP_SKIPPED;
     } else if (job->started) {
         run_on (job, step, modality);
-    } else if (worker->slots == 0 || (worker->modalities & 1u << modality) == 0) {
+    } else if (job->yield || worker->slots == 0 || (worker->modalities & 1u << modality) == 0) {
         add_event (job, YIELDED);
         job->over = true;
     } else {
         add_event (job, STEP_EVENT ("step.started", "%.2s", ",'attempt':%u,'idempotent':%s,'in_doubt':'%s'"), id,
                    ++job->attempts, modality == ECHO ? "true" : "false", policy_of (job->number));
-        job->started = true;
+        job->started = job->begun = true;
         job->started_index = job->count;
     }
 }
@@ -430,6 +450,36 @@ submit (unsigned number)
     hear ();
 }
 
+/* An operator asks for something, of any workflow in any state. */
+static void
+operator_turn (void)
+{
+    static const char *const commands[] = {"CANCEL", "PAUSE", "RESUME", "RESOLVE", "RESOLVE", "RERUN"};
+    static const char *const resolutions[] = {"retry", "failed", "succeeded"};
+    char header[256];
+    const char *command = commands[below (6)], *as = resolutions[below (3)];
+    if (workflow_count == 0 || workflow_count == WORKFLOWS_MAX)
+        return;
+    /* One of the newest: those are still under way. */
+    unsigned number = workflow_count - 1 - (unsigned) below (workflow_count < 12 ? workflow_count : 12),
+             step = (unsigned) below (STEPS_MAX);
+    if (strcmp (command, "RERUN") == 0)
+        snprintf (header, sizeof header, "{'workflow_id':'wf%u','new_workflow_id':'wf%u'%s}", number, workflow_count++,
+                  chance (30) ? ",'from_step':'s0'" : "");
+    else if (strcmp (command, "RESOLVE") == 0)
+        snprintf (header, sizeof header, "{'workflow_id':'wf%u','step_id':'s%u','as':'%s'%s}", number, step, as,
+                  strcmp (as, "succeeded") == 0 ? ",'receipt':{'by':'hand'}" : "");
+    else if (command[0] != 'C' && chance (15))
+        snprintf (header, sizeof header, "{}");
+    else
+        snprintf (header, sizeof header, "{'workflow_id':'wf%u'}", number);
+    broker_client (&broker, "c", command, header, NULL);
+    for (size_t i = 0; i < broker.sent_count; i++)
+        if (broker.sent[i].command == REEL_OK_RESOLVE && strcmp (as, "retry") == 0)
+            calls[number][step] = 0; /* somebody said that it may run once more */
+    hear ();
+}
+
 static void
 client_turn (void)
 {
@@ -437,6 +487,10 @@ client_turn (void)
     char header[256];
     uint64_t dice = below (100);
     unsigned number = (unsigned) below (workflow_count + 1);
+    if (chance (15)) {
+        operator_turn ();
+        return;
+    }
     if (dice < 45 && workflow_count < WORKFLOWS_MAX) {
         submit (workflow_count++);
         return;
@@ -500,7 +554,21 @@ turn (void)
 static bool
 is_over (const struct broker_model *model)
 {
-    return strcmp (model->status, "succeeded") == 0 || strcmp (model->status, "failed") == 0;
+    return strcmp (model->status, "queued") != 0 && strcmp (model->status, "running") != 0
+           && strcmp (model->status, "held") != 0;
+}
+
+static void
+resume_everything (void)
+{
+    char header[64];
+    broker_client (&broker, "c", "RESUME", "{}", NULL);
+    hear ();
+    for (unsigned number = 0; number < workflow_count; number++) {
+        snprintf (header, sizeof header, "{'workflow_id':'wf%u'}", number);
+        broker_client (&broker, "c", "RESUME", header, NULL);
+        hear ();
+    }
 }
 
 /* Nothing is lost any more, every worker is there, serves everything and gets on with it. */
@@ -509,6 +577,7 @@ heal (void)
 {
     size_t left = 1;
     loss = 0;
+    resume_everything ();
     for (unsigned round = 0; round < 500 && left > 0; round++) {
         for (struct worker *worker = workers; worker < workers + WORKERS; worker++) {
             if (round == 0 || worker->stale) {
@@ -554,15 +623,18 @@ START_TEST (whatever_happens)
     for (unsigned i = 0; i < TURNS; i++)
         turn ();
     heal ();
-    size_t held = 0, succeeded = 0, failed = 0;
+    size_t held = 0, succeeded = 0, failed = 0, cancelled = 0;
     for (size_t i = 0; i < broker.model_count; i++) {
         held += strcmp (broker.models[i].status, "held") == 0;
         succeeded += strcmp (broker.models[i].status, "succeeded") == 0;
         failed += strcmp (broker.models[i].status, "failed") == 0;
+        cancelled += strcmp (broker.models[i].status, "cancelled") == 0;
     }
-    fprintf (stderr, "%zu workflows, %zu events: %zu succeeded, %zu failed, %zu held, epoch %llu\n", broker.model_count,
-             broker.event_count, succeeded, failed, held, (unsigned long long) broker.epoch);
+    fprintf (stderr, "%zu workflows, %zu events: %zu succeeded, %zu failed, %zu cancelled, %zu held, epoch %llu\n",
+             broker.model_count, broker.event_count, succeeded, failed, cancelled, held,
+             (unsigned long long) broker.epoch);
     ck_assert_uint_gt (succeeded, 10);
+    ck_assert_uint_gt (cancelled, 0);
     for (struct worker *worker = workers; worker < workers + WORKERS; worker++)
         crash (worker);
     broker_free (&broker);

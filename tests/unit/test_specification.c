@@ -127,6 +127,8 @@ START_TEST (each_code_is_described)
         "too_large",
         "conflict",
         "unknown_workflow",
+        "unknown_step",
+        "bad_state",
         "not_finished",
         "overloaded",
         "internal",

@@ -8,7 +8,6 @@
 #include "client/input.h"
 #include "client/session.h"
 #include "client/text.h"
-#include "proto/json.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 
@@ -107,31 +106,6 @@ static const struct reel_options_spec resolve_spec = {
     .config = REEL_SESSION_CONFIG,
 };
 
-/* Reads the file into msgpack; REEL_OPTIONS_GO, or the exit code. */
-static int
-read_receipt (const char *path, struct reel_buf *receipt)
-{
-    struct reel_buf bytes = {0};
-    struct reel_error err = {0};
-    enum reel_status status = reel_input_read (path, &bytes, &err);
-    int code = REEL_OPTIONS_GO;
-    if (status == REEL_NOT_FOUND || status == REEL_IO) {
-        reel_complain ("%s: %s", path, err.message);
-        code = EX_NOINPUT;
-    } else if (status == REEL_OK) {
-        if (reel_input_is_json (reel_buf_slice (&bytes)))
-            status = reel_json_read (reel_buf_slice (&bytes), receipt, &err);
-        else
-            reel_buf_add_slice (receipt, reel_buf_slice (&bytes));
-        if (status == REEL_OK)
-            status = reel_buf_status (receipt);
-    }
-    reel_buf_free (&bytes);
-    if (code == REEL_OPTIONS_GO && status != REEL_OK)
-        code = reel_complain_document (path, NULL, status, &err);
-    return code;
-}
-
 int
 reel_command_resolve (int argc, char **argv)
 {
@@ -147,9 +121,9 @@ reel_command_resolve (int argc, char **argv)
         code = reel_options_complain (&resolve_spec, "--as is wanted: retry, failed or succeeded");
     else if ((path != NULL) != (strcmp (as, "succeeded") == 0))
         code = reel_options_complain (&resolve_spec, "--receipt goes with --as succeeded, which needs it");
-    else if (path != NULL)
-        code = read_receipt (path, &receipt);
-    if (code == REEL_OPTIONS_GO) {
+    else
+        code = path == NULL ? EX_OK : reel_input_value (path, &receipt, NULL);
+    if (code == EX_OK) {
         const struct reel_client_resolution resolution = {.workflow_id = session.options.operands[0],
                                                           .step_id = session.options.operands[1],
                                                           .as = as,

@@ -113,29 +113,9 @@ on_tick (void *context)
 /* --- before ----------------------------------------------------------------------------------- */
 
 static int
-read_input (struct running *running)
+go_on (int code)
 {
-    const char *path = running->session.options.operands[0];
-    struct reel_buf bytes = {0};
-    struct reel_error err = {0};
-    enum reel_status status = reel_input_read (path, &bytes, &err);
-    int code = REEL_OPTIONS_GO;
-    if (status == REEL_NOT_FOUND || status == REEL_IO) {
-        reel_complain ("%s: %s", path, err.message);
-        code = EX_NOINPUT;
-    } else if (status == REEL_OK) {
-        running->input_json = reel_input_is_json (reel_buf_slice (&bytes));
-        if (running->input_json)
-            status = reel_json_read (reel_buf_slice (&bytes), &running->input.document, &err);
-        else
-            reel_buf_add_slice (&running->input.document, reel_buf_slice (&bytes));
-        if (status == REEL_OK)
-            status = reel_buf_status (&running->input.document);
-    }
-    reel_buf_free (&bytes);
-    if (code == REEL_OPTIONS_GO && status != REEL_OK)
-        code = reel_complain_document (path, NULL, status, &err);
-    return code;
+    return code == EX_OK ? REEL_OPTIONS_GO : code;
 }
 
 static int
@@ -230,7 +210,8 @@ reel_command_run (int argc, char **argv)
         return code;
     code = read_provenance (&running);
     if (code == REEL_OPTIONS_GO)
-        code = read_input (&running);
+        code = go_on (
+            reel_input_value (running.session.options.operands[0], &running.input.document, &running.input_json));
     if (code == REEL_OPTIONS_GO)
         code = load_registry (&running);
     if (code == REEL_OPTIONS_GO)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/complaint.h"
 #include "proto/json.h"
 
 #define READ_BYTES 65536
@@ -76,6 +77,30 @@ reel_input_read (const char *path, struct reel_buf *bytes, struct reel_error *er
     if (!standard)
         (void) close (fd);
     return status;
+}
+
+int
+reel_input_value (const char *path, struct reel_buf *value, bool *json)
+{
+    struct reel_buf bytes = {0};
+    struct reel_error err = {0};
+    enum reel_status status = reel_input_read (path, &bytes, &err);
+    bool is_json = status == REEL_OK && reel_input_is_json (reel_buf_slice (&bytes)), read = status == REEL_OK;
+    if (is_json)
+        status = reel_json_read (reel_buf_slice (&bytes), value, &err);
+    else if (read)
+        reel_buf_add_slice (value, reel_buf_slice (&bytes));
+    if (status == REEL_OK)
+        status = reel_buf_status (value);
+    if (json != NULL)
+        *json = is_json;
+    reel_buf_free (&bytes);
+    if (status == REEL_OK)
+        return EX_OK;
+    if (read || status == REEL_NO_MEMORY)
+        return reel_complain_document (path, NULL, status, &err);
+    reel_complain ("%s: %s", path, err.message);
+    return EX_NOINPUT;
 }
 
 /* A new element, with its label; NULL without memory. */

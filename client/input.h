@@ -29,6 +29,10 @@ bool reel_input_is_json (struct reel_slice bytes);
  * REEL_NO_MEMORY. */
 enum reel_status reel_input_read (const char *path, struct reel_buf *bytes, struct reel_error *err) REEL_MUST_USE;
 
+/* Reads a file that holds one value into msgpack; `json` (NULL: of no interest) says what it was. The bytes of msgpack are
+ * not checked. EX_OK, or the exit code, all being said. */
+int reel_input_value (const char *path, struct reel_buf *value, bool *json) REEL_MUST_USE;
+
 /* Adds the documents of a file. An empty file holds none, which is REEL_INVALID. A document that cannot be read is
  * added with its error; the others are not hurt by it. Failures as above. */
 enum reel_status reel_inputs_add (struct reel_inputs *inputs, const char *path, struct reel_error *err) REEL_MUST_USE;

@@ -78,7 +78,8 @@ struct job {
     struct reel_watch watch;
     struct reel_timer timer; /* the deadline, then the end of the grace */
     enum verdict verdict;
-    bool over; /* the task is finished */
+    bool over;    /* the task is finished */
+    bool telling; /* somebody hears of the call, and may end it meanwhile: the job is let go of afterwards */
     int64_t timeout_ms;
 };
 
@@ -423,7 +424,8 @@ finish (struct job *job)
         struct reel_failure failure = failure_of (job, text, sizeof text);
         reel_task_fail (task, &failure);
     }
-    let_go (job);
+    if (!job->telling)
+        let_go (job);
 }
 
 /* The thread has not come back in time: from now on it is alone. False: it came back at the last moment. */
@@ -449,8 +451,9 @@ give_up (struct job *job)
     }
     struct reel_failure failure = failure_of (job, text, sizeof text);
     struct reel_task *task = leave_loop (job);
-    let_go (job); /* what the failure says is not the job's: its verdict is no LET_RUN */
-    reel_task_fail (task, &failure);
+    if (!job->telling)
+        let_go (job);
+    reel_task_fail (task, &failure); /* what it says is not the job's: its verdict is no LET_RUN */
 }
 
 static void
@@ -497,17 +500,18 @@ woken (struct reel_watch *watch, uint32_t events)
     job->progress = (struct reel_buf){0};
     job->left = (struct reel_buf){0};
     (void) pthread_mutex_unlock (&job->lock);
-    /* Whoever hears of it may cancel the call at once. */
-    atomic_fetch_add (&job->holders, 1);
+    job->telling = true;
     if (job->call.hook == REEL_HOOK_NONE && left.len > 0)
         reel_task_checkpoint (job->task, reel_buf_slice (&left));
     if (progress && !job->over)
         reel_task_progress (job->task, fraction, reel_buf_slice (&message));
+    job->telling = false;
     reel_buf_free (&message);
     reel_buf_free (&left);
-    if (returned && !job->over)
+    if (job->over)
+        let_go (job);
+    else if (returned)
         finish (job);
-    let_go (job);
 }
 
 /* --- the beginning -------------------------------------------------------------------------------- */

@@ -92,7 +92,8 @@ add_adapter (struct reel_plugin *plugin, const char *name, enum reel_adapter_cla
         free (copy);
         return out_of_memory (loading);
     }
-    kinds[plugins->count++] = (struct reel_plugin_kind){copy, adapter_class, function, context};
+    kinds[plugins->count++] = (struct reel_plugin_kind){
+        .name = copy, .class = adapter_class, .function = function, .context = context};
     return 0;
 }
 

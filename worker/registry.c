@@ -188,7 +188,8 @@ reel_registry_add_hook (struct reel_registry *registry, const char *name, unsign
         free (copy);
         return REEL_NO_MEMORY;
     }
-    registry->hooks[registry->hook_count++] = (struct hook){copy, points, timeout_ms, *adapter};
+    registry->hooks[registry->hook_count++] = (struct hook){
+        .name = copy, .points = points, .timeout_ms = timeout_ms, .adapter = *adapter};
     *adapter = NULL;
     return REEL_OK;
 }

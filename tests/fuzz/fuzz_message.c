@@ -2,9 +2,9 @@
  * Frames from anywhere on every channel, and events: what is accepted is written in one way only,
  * and that way is accepted as the same.
  *
- * An input is a channel, the request that a reply answers (one byte each), and frames: two bytes
- * of length before each but the last, which takes the rest. An event channel takes the rest as the
- * event, without lengths.
+ * An input is a channel (one byte) and frames: two bytes of length before each but the last, which
+ * takes the rest. An event channel takes the rest as the event, without lengths. A reply is taken
+ * for one to each of the requests.
  */
 #include "proto/message.h"
 
@@ -93,14 +93,17 @@ check_event (enum reel_channel channel, struct reel_slice map)
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t len)
 {
-    if (len < 2)
+    if (len < 1)
         return 0;
     enum reel_channel channel = (enum reel_channel) (data[0] % REEL_CHANNEL_COUNT);
-    enum reel_command in_reply_to = (enum reel_command) (data[1] % (REEL_COMMAND_COUNT + 1));
-    struct reel_slice rest = reel_slice (data + 2, len - 2);
+    struct reel_slice rest = reel_slice (data + 1, len - 1);
     if (channel == REEL_REPORTED || channel == REEL_PUBLISHED)
         check_event (channel, rest);
+    else if (channel != REEL_CLIENT_REPLY)
+        check_message (channel, REEL_COMMAND_COUNT, rest);
     else
-        check_message (channel, in_reply_to, rest);
+        for (int request = 0; request < REEL_COMMAND_COUNT; request++)
+            if (reel_message_spec ((enum reel_command) request)->channel == REEL_CLIENT_REQUEST)
+                check_message (channel, (enum reel_command) request, rest);
     return 0;
 }

@@ -1,12 +1,14 @@
 /*
  * Memory that runs out: in a test that includes this, the allocation number `failing` fails, counted from when `armed`
- * was set, and `outstanding` says how many of those made since have not been given back.
+ * was set, and `outstanding` says how many of those made since have not been given back; `held_bytes` and `held_bytes_max`
+ * say how much they take, now and at most (until the test sets them anew).
  *
  * The sanitizers and valgrind bring their own malloc; with them can_fail() is false and nothing ever fails.
  */
 #ifndef REEL_TESTS_SUPPORT_SCARCE_H
 #define REEL_TESTS_SUPPORT_SCARCE_H
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +34,7 @@ can_fail (void)
 static bool armed;
 static uint64_t allocations, failing; /* since armed; the one that fails */
 static int64_t outstanding;           /* of those made while armed */
+static int64_t held_bytes __attribute__ ((unused)), held_bytes_max __attribute__ ((unused));
 
 #if CAN_FAIL
 extern void *__libc_malloc (size_t size);
@@ -45,13 +48,26 @@ fails (void)
     return armed && ++allocations == failing;
 }
 
+/* Counts memory that was got, or is about to be given back. */
+static void
+hold (void *memory, int sign)
+{
+    if (!armed || memory == NULL)
+        return;
+    held_bytes += sign * (int64_t) malloc_usable_size (memory);
+    if (held_bytes > held_bytes_max)
+        held_bytes_max = held_bytes;
+}
+
 void *
 malloc (size_t size)
 {
     if (fails ())
         return NULL;
     outstanding += armed;
-    return __libc_malloc (size);
+    void *memory = __libc_malloc (size);
+    hold (memory, 1);
+    return memory;
 }
 
 void *
@@ -60,7 +76,9 @@ calloc (size_t count, size_t size)
     if (fails ())
         return NULL;
     outstanding += armed;
-    return __libc_calloc (count, size);
+    void *memory = __libc_calloc (count, size);
+    hold (memory, 1);
+    return memory;
 }
 
 void *
@@ -69,13 +87,18 @@ realloc (void *old, size_t size)
     if (fails ())
         return NULL;
     outstanding += armed && old == NULL;
-    return __libc_realloc (old, size);
+    int64_t before = armed && old != NULL ? (int64_t) malloc_usable_size (old) : 0;
+    void *memory = __libc_realloc (old, size);
+    hold (memory, 1); /* with the old: it may have been copied */
+    held_bytes -= memory != NULL ? before : 0;
+    return memory;
 }
 
 void
 free (void *old)
 {
     outstanding -= armed && old != NULL;
+    hold (old, -1);
     __libc_free (old);
 }
 #endif

@@ -1,8 +1,7 @@
 /*
- * The worker's shell: one socket to the broker, and the leases that came over it.
+ * The worker's shell: the socket to the broker, the signals, and the loop that waits for both.
  *
- * It decides nothing about a workflow: that is the run machine's. It keeps the connection, sends
- * what the runs report, and hands them what the broker says.
+ * What is said over it is the link's (worker/link.h), what becomes of a workflow the run machine's.
  */
 #ifndef REEL_WORKER_SHELL_H
 #define REEL_WORKER_SHELL_H

@@ -77,6 +77,9 @@ class Control(harness.TestCase):
     def began(self, *names):
         until(lambda: set(names) <= set(self.starts()), f"{names} begin")
 
+    def kept(self, kind):
+        until(lambda: self.stage.kinds("wf")[-1] == kind, f"{kind} is kept")
+
     def go(self):
         (self.stage.directory / "go").touch()
 
@@ -93,7 +96,7 @@ class Control(harness.TestCase):
         worker = self.worker()
         self.submit(step("a", "once"), step("b", "echo", depends_on=["a"]))
         self.began("a")
-        until(lambda: self.stage.kinds("wf")[-1] == "step.started:a", "the start is kept")
+        self.kept("step.started:a")
         worker.kill()
         os.kill(int(self.ledger()["a"]), signal.SIGKILL)
         until(lambda: self.stage.status("wf") == "held", "the workflow is held")
@@ -130,6 +133,7 @@ class Control(harness.TestCase):
         worker = self.worker()
         self.submit(step("a", "again"), step("b"))
         self.began("a")
+        self.kept("step.started:a")
         worker.signal(signal.SIGSTOP)
         self.assertEqual("cancelling", self.reel("cancel", "wf")["status"])
         worker.kill()
@@ -142,6 +146,7 @@ class Control(harness.TestCase):
         worker = self.worker()
         self.submit(step("a", "again"), step("b"))
         self.began("a")
+        self.kept("step.started:a")
         worker.signal(signal.SIGSTOP)
         self.assertEqual("cancelling", self.reel("cancel", "wf")["status"])
         self.stage.processes[0].kill()

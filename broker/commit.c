@@ -184,10 +184,8 @@ read_all (struct reel_journal *journal, struct reel_batch *batch, struct reel_er
     return REEL_OK;
 }
 
-/* --- the thread ------------------------------------------------------------------------------ */
-
-static enum reel_status
-carry_out (struct reel_journal *journal, struct reel_batch *batch, struct reel_error *err)
+enum reel_status
+reel_commit_carry_out (struct reel_journal *journal, struct reel_batch *batch, struct reel_error *err)
 {
     enum reel_status status = REEL_OK;
     if (batch->effects.records.len > 0) {
@@ -199,6 +197,8 @@ carry_out (struct reel_journal *journal, struct reel_batch *batch, struct reel_e
     batch->last_seq = reel_journal_last_seq (journal);
     return status;
 }
+
+/* --- the thread ------------------------------------------------------------------------------ */
 
 static void
 hand_back (struct reel_commit *commit, struct reel_batch *batch, enum reel_status status, const struct reel_error *err)
@@ -250,7 +250,7 @@ run (void *context)
             return NULL;
         enum reel_status status = REEL_OK;
         if (batch)
-            status = carry_out (commit->journal, batch, &err);
+            status = reel_commit_carry_out (commit->journal, batch, &err);
         if (batch)
             hand_back (commit, batch, status, &err);
         rested = idle;

@@ -22,6 +22,10 @@ struct reel_batch {
 void reel_batch_clear (struct reel_batch *batch);
 void reel_batch_free (struct reel_batch *batch);
 
+/* What the thread does with a batch: makes it durable, then reads what it asks for. Failures are the journal's. */
+enum reel_status reel_commit_carry_out (struct reel_journal *journal, struct reel_batch *batch,
+                                        struct reel_error *err) REEL_MUST_USE;
+
 struct reel_commit;
 
 /* Takes the journal. REEL_NO_MEMORY, REEL_IO. */

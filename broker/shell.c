@@ -1,8 +1,6 @@
 /*
  * The loop: wait; read the clock once; pass on what the journal has made durable; take in a bounded run
- * of messages; let the core decide; give the journal the next batch as soon as it is free.
- *
- * Three batches go round: one fills up, one is with the journal, one is being sent out.
+ * of messages; let the core decide; give the journal the next batch as soon as it is free (rounds.c).
  */
 #include "broker/shell.h"
 
@@ -21,17 +19,13 @@
 #include "base/random.h"
 #include "broker/commit.h"
 #include "broker/recovery.h"
+#include "broker/rounds.h"
 #include "net/socket.h"
 
 /* Messages of one turn. The workers' are read up to the last one if at all possible: see keep_time(). */
 #define CLIENT_MESSAGES_MAX 512
 #define WORKER_MESSAGES_MAX 4096
 #define SUBSCRIPTIONS_MAX 64
-
-/* A batch that holds this much is full: nothing is read until the journal has taken it. */
-#define BATCH_BYTES_MAX ((size_t) 8 << 20)
-#define BATCH_SENDS_MAX 16384
-#define BATCH_READS_MAX 8
 
 #define WORKER_FRAME_BYTES_MAX (2u * REEL_REPORT_BYTES_MAX)
 #define SUBSCRIPTION_BYTES_MAX 4096
@@ -54,25 +48,16 @@ struct reel_shell {
     struct reel_core *core;
     struct reel_journal *journal; /* until its thread has it */
     struct reel_commit *commit;
-    struct reel_batch batches[3];
-    struct reel_batch *pending;   /* fills up */
-    struct reel_batch *spares[2]; /* empty */
-    size_t spare_count;
-    bool committing; /* one is with the journal */
+    struct reel_rounds rounds;
     struct reel_shell_stats stats;
 
-    struct reel_core_time now; /* its monotonic part is the core's: see keep_time() */
-    int64_t clock_us;          /* the monotonic clock at this turn */
-    int64_t wake_us;           /* in the core's time */
-    int64_t beat_us;           /* in the clock's */
-    int64_t pause_us_max;
-    bool all_heard; /* whatever the workers had sent was read */
-    bool eager;     /* there may be more to do without waiting */
+    int64_t wake_us; /* in the core's time */
+    int64_t beat_us; /* in the clock's */
+    bool eager;      /* there may be more to do without waiting */
     bool stopping;
     bool disk_low;
     char *data;
     uint64_t disk_reserve_bytes;
-    uint64_t last_seq; /* durable and published */
     uint64_t epoch;
 };
 
@@ -109,8 +94,9 @@ publish (struct reel_shell *shell, struct reel_slice topic, struct reel_slice bo
 
 /* Everything in it is durable. */
 static enum reel_status
-send_out (struct reel_shell *shell, const struct reel_effects *effects)
+send_out (void *context, const struct reel_effects *effects)
 {
+    struct reel_shell *shell = context;
     enum reel_status status = REEL_OK;
     for (size_t i = 0; i < effects->send_count && status == REEL_OK; i++)
         status = send_one (shell, effects, &effects->sends[i]);
@@ -121,31 +107,14 @@ send_out (struct reel_shell *shell, const struct reel_effects *effects)
     return status;
 }
 
-/* Gives the journal what has gathered, if it is free and there is something for it. */
 static void
-hand_over (struct reel_shell *shell)
+hand (void *context, struct reel_batch *batch)
 {
-    const struct reel_effects *effects = &shell->pending->effects;
-    if (shell->committing || (effects->records.len == 0 && effects->read_count == 0))
-        return;
-    reel_commit_hand (shell->commit, shell->pending);
-    shell->committing = true;
-    shell->pending = shell->spares[--shell->spare_count];
+    struct reel_shell *shell = context;
+    reel_commit_hand (shell->commit, batch);
 }
 
-/* What has nothing to do with the journal waits for the batches before it only. */
-static enum reel_status
-pass_on (struct reel_shell *shell)
-{
-    hand_over (shell);
-    if (shell->committing || reel_effects_empty (&shell->pending->effects))
-        return REEL_OK;
-    enum reel_status status = send_out (shell, &shell->pending->effects);
-    reel_batch_clear (shell->pending);
-    return status;
-}
-
-/* Takes back what the journal has done. The next batch is with it before this one is sent. */
+/* Takes back what the journal has done. */
 static enum reel_status
 settle (struct reel_shell *shell, struct reel_error *err)
 {
@@ -154,15 +123,7 @@ settle (struct reel_shell *shell, struct reel_error *err)
     if (status != REEL_OK)
         return status == REEL_AGAIN ? REEL_OK : status;
     shell->stats.commits += done->effects.records.len > 0;
-    shell->committing = false;
-    hand_over (shell);
-    status = send_out (shell, &done->effects);
-    shell->last_seq = done->last_seq;
-    for (size_t i = 0; i < done->reading_count && status == REEL_OK; i++)
-        status = reel_core_reading (shell->core, shell->now, &done->readings[i], &shell->pending->effects);
-    reel_batch_clear (done);
-    shell->spares[shell->spare_count++] = done;
-    return status;
+    return reel_rounds_settle (&shell->rounds, done);
 }
 
 /* A system that does not say how much is free is taken at its last word. */
@@ -185,16 +146,16 @@ look_at_disk (struct reel_shell *shell)
 static enum reel_status
 beat (struct reel_shell *shell)
 {
-    if (shell->clock_us < shell->beat_us)
+    if (shell->rounds.clock_us < shell->beat_us)
         return REEL_OK;
-    shell->beat_us = shell->clock_us + BEAT_US;
+    shell->beat_us = shell->rounds.clock_us + BEAT_US;
     look_at_disk (shell);
     struct reel_message message;
     struct reel_buf body = {0};
     reel_message_init (&message, REEL_EVENT_BEAT);
-    reel_message_set_uint (&message, REEL_F_SEQ, shell->last_seq);
+    reel_message_set_uint (&message, REEL_F_SEQ, shell->rounds.last_seq);
     reel_message_set_uint (&message, REEL_F_EPOCH, shell->epoch);
-    reel_message_set_uint (&message, REEL_F_AT_US, (uint64_t) shell->now.wall_us);
+    reel_message_set_uint (&message, REEL_F_AT_US, (uint64_t) shell->rounds.now.wall_us);
     reel_message_encode (&message, &body);
     enum reel_status status = reel_buf_status (&body);
     if (status == REEL_OK)
@@ -204,13 +165,6 @@ beat (struct reel_shell *shell)
 }
 
 /* --- coming in ------------------------------------------------------------------------------- */
-
-static bool
-is_full (const struct reel_effects *effects)
-{
-    return effects->records.len + effects->bytes.len >= BATCH_BYTES_MAX || effects->send_count >= BATCH_SENDS_MAX
-           || effects->read_count >= BATCH_READS_MAX;
-}
 
 static enum reel_status
 take_in (struct reel_shell *shell, enum reel_socket socket)
@@ -223,7 +177,7 @@ take_in (struct reel_shell *shell, enum reel_socket socket)
                                       .delimiter = delimiter,
                                       .list = inbox->frames + envelope,
                                       .count = inbox->count - envelope};
-    return reel_core_message (shell->core, shell->now, &frames, &shell->pending->effects);
+    return reel_core_message (shell->core, shell->rounds.now, &frames, &shell->rounds.pending->effects);
 }
 
 /* REEL_AGAIN: all that was there is read; REEL_OK: there may be more. */
@@ -232,7 +186,7 @@ drain (struct reel_shell *shell, enum reel_socket socket, size_t messages_max)
 {
     void *from = shell->sockets[socket == REEL_SOCKET_WORKER ? WORKER : CLIENT];
     enum reel_status status = REEL_OK;
-    for (size_t i = 0; i < messages_max && status == REEL_OK && !is_full (&shell->pending->effects); i++) {
+    for (size_t i = 0; i < messages_max && status == REEL_OK && !reel_rounds_full (&shell->rounds); i++) {
         status = reel_socket_receive (from, &shell->inbox);
         if (status == REEL_OK)
             status = take_in (shell, socket);
@@ -260,7 +214,7 @@ static enum reel_status
 receive (struct reel_shell *shell)
 {
     enum reel_status worker = drain (shell, REEL_SOCKET_WORKER, WORKER_MESSAGES_MAX);
-    shell->all_heard = worker == REEL_AGAIN;
+    shell->rounds.all_heard = worker == REEL_AGAIN;
     if (worker != REEL_OK && worker != REEL_AGAIN)
         return worker;
     enum reel_status client = drain (shell, REEL_SOCKET_CLIENT, CLIENT_MESSAGES_MAX);
@@ -275,33 +229,17 @@ receive (struct reel_shell *shell)
 
 /* --- the turn -------------------------------------------------------------------------------- */
 
-/*
- * What has arrived is read before anything expires. So the core's time stands still while there is something
- * that was not read, and while this process did not run (stopped, or starved), since then what arrived meanwhile
- * may still be on its way through the socket.
- */
-static void
-keep_time (struct reel_shell *shell)
-{
-    int64_t clock_us = reel_clock_monotonic_us ();
-    int64_t passed_us = clock_us - shell->clock_us;
-    shell->clock_us = clock_us;
-    shell->now.wall_us = reel_clock_wall_us ();
-    if (shell->all_heard)
-        shell->now.monotonic_us += passed_us < 2 * shell->pause_us_max ? passed_us : shell->pause_us_max;
-}
-
 /* How long there is nothing to do unless something comes. */
 static int
 pause_ms (const struct reel_shell *shell)
 {
-    int64_t pause_us = shell->pause_us_max;
+    int64_t pause_us = shell->rounds.pause_us_max;
     if (shell->eager)
         return 0;
-    if (shell->wake_us - shell->now.monotonic_us < pause_us)
-        pause_us = shell->wake_us - shell->now.monotonic_us;
-    if (shell->beat_us - shell->clock_us < pause_us)
-        pause_us = shell->beat_us - shell->clock_us;
+    if (shell->wake_us - shell->rounds.now.monotonic_us < pause_us)
+        pause_us = shell->wake_us - shell->rounds.now.monotonic_us;
+    if (shell->beat_us - shell->rounds.clock_us < pause_us)
+        pause_us = shell->beat_us - shell->rounds.clock_us;
     return pause_us <= 0 ? 0 : (int) ((pause_us + 999) / 1000);
 }
 
@@ -310,7 +248,7 @@ pause_ms (const struct reel_shell *shell)
 static enum reel_status
 await (struct reel_shell *shell, struct reel_error *err)
 {
-    bool full = is_full (&shell->pending->effects);
+    bool full = reel_rounds_full (&shell->rounds);
     nfds_t count = shell->stopping ? 1 : full ? 2 : 2 + SOCKET_COUNT;
     if (full)
         shell->eager = false;
@@ -332,15 +270,15 @@ static enum reel_status
 turn (struct reel_shell *shell, struct reel_error *err)
 {
     enum reel_status status = await (shell, err);
-    keep_time (shell);
+    reel_rounds_keep_time (&shell->rounds, reel_clock_monotonic_us (), reel_clock_wall_us ());
     if (status == REEL_OK && shell->watched[0].revents != 0)
         status = settle (shell, err);
     if (status == REEL_OK && !shell->stopping)
         status = receive (shell);
     if (status == REEL_OK && !shell->stopping)
-        status = reel_core_tick (shell->core, shell->now, &shell->pending->effects, &shell->wake_us);
+        status = reel_core_tick (shell->core, shell->rounds.now, &shell->rounds.pending->effects, &shell->wake_us);
     if (status == REEL_OK)
-        status = pass_on (shell);
+        status = reel_rounds_pass_on (&shell->rounds);
     return status == REEL_OK ? beat (shell) : status;
 }
 
@@ -348,8 +286,7 @@ enum reel_status
 reel_shell_run (struct reel_shell *shell, struct reel_error *err)
 {
     enum reel_status status = REEL_OK;
-    while (status == REEL_OK
-           && (!shell->stopping || shell->committing || !reel_effects_empty (&shell->pending->effects)))
+    while (status == REEL_OK && (!shell->stopping || !reel_rounds_idle (&shell->rounds)))
         status = turn (shell, err);
     return status;
 }
@@ -425,17 +362,17 @@ watch_sockets (struct reel_shell *shell, struct reel_error *err)
 static enum reel_status
 start (struct reel_shell *shell, struct reel_error *err)
 {
-    struct reel_effects *effects = &shell->pending->effects;
-    shell->clock_us = reel_clock_monotonic_us ();
-    shell->now = (struct reel_core_time){reel_clock_wall_us (), shell->clock_us};
-    enum reel_status status = reel_core_start (shell->core, shell->now, effects);
+    shell->rounds.core = shell->core;
+    reel_rounds_begin (&shell->rounds, reel_clock_monotonic_us (), reel_clock_wall_us ());
+    struct reel_effects *effects = &shell->rounds.pending->effects;
+    enum reel_status status = reel_core_start (shell->core, shell->rounds.now, effects);
     if (status != REEL_OK)
         return status;
     struct reel_journal_batch batch = reel_effects_batch (effects);
     status = reel_journal_append (shell->journal, &batch, err);
     if (status != REEL_OK)
         return status;
-    shell->last_seq = reel_journal_last_seq (shell->journal);
+    shell->rounds.last_seq = reel_journal_last_seq (shell->journal);
     shell->epoch = batch.epoch;
     status = send_out (shell, effects);
     reel_effects_clear (effects);
@@ -460,7 +397,7 @@ open_all (struct reel_shell *shell, const struct reel_shell_setup *setup, struct
     struct reel_core_setup core = setup->core;
     reel_random_system (&core.seed, sizeof core.seed);
     core.shell = &shell->stats;
-    shell->pause_us_max = core.lease_ms * 1000 / 4 < PAUSE_US_MAX ? core.lease_ms * 1000 / 4 : PAUSE_US_MAX;
+    shell->rounds.pause_us_max = core.lease_ms * 1000 / 4 < PAUSE_US_MAX ? core.lease_ms * 1000 / 4 : PAUSE_US_MAX;
     enum reel_status status;
     if ((status = watch (shell, err)) != REEL_OK || (status = reel_core_create (&core, &shell->core)) != REEL_OK
         || (status = recover (shell, setup->data, err)) != REEL_OK || (status = keep_reserve (shell, setup)) != REEL_OK
@@ -476,11 +413,9 @@ reel_shell_open (const struct reel_shell_setup *setup, struct reel_shell **shell
     if (!opened)
         return REEL_NO_MEMORY;
     opened->signals = -1;
-    opened->pending = &opened->batches[0];
-    opened->spares[0] = &opened->batches[1];
-    opened->spares[1] = &opened->batches[2];
-    opened->spare_count = 2;
-    opened->all_heard = true;
+    opened->rounds.hand = hand;
+    opened->rounds.send_out = send_out;
+    opened->rounds.context = opened;
     reel_inbox_init (&opened->inbox);
     enum reel_status status = open_all (opened, setup, err);
     if (status != REEL_OK) {
@@ -513,8 +448,7 @@ reel_shell_close (struct reel_shell **shell)
     reel_commit_stop (&closing->commit);
     reel_journal_close (&closing->journal);
     reel_core_destroy (&closing->core);
-    for (size_t i = 0; i < sizeof closing->batches / sizeof *closing->batches; i++)
-        reel_batch_free (&closing->batches[i]);
+    reel_rounds_end (&closing->rounds);
     if (closing->signals >= 0)
         (void) close (closing->signals);
     free (closing->data);

@@ -38,11 +38,16 @@ struct reel_journal_batch {
     size_t row_count;
 };
 
+struct reel_journal_setup {
+    const char *directory;
+    const char *vfs; /* the VFS of SQLite that is the disk, and has the directory already; NULL: the system's */
+};
+
 /*
- * Opens the journal in `directory` (made if it is not there), alone: a second opener is
+ * Opens the journal in its directory (made if it is not there), alone: a second opener is
  * refused. REEL_INVALID or REEL_IO with err saying which file and why; REEL_NO_MEMORY.
  */
-enum reel_status reel_journal_open (const char *directory, struct reel_journal **journal,
+enum reel_status reel_journal_open (const struct reel_journal_setup *setup, struct reel_journal **journal,
                                     struct reel_error *err) REEL_MUST_USE;
 void reel_journal_close (struct reel_journal **journal);
 

@@ -111,18 +111,25 @@ sync_directory (const char *path)
     return done;
 }
 
-/* Makes the directory and the empty database if they are not there, readable by nobody else. SQLite gives the
- * files that it adds the mode of the database. */
 static enum reel_status
-make_files (const char *directory, const char *path, struct reel_error *err)
+make_file (const char *path, struct reel_error *err)
 {
-    if (mkdir (directory, 0700) != 0 && errno != EEXIST)
-        return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", directory, strerror (errno));
     int file = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0)
         return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", path, strerror (errno));
     (void) close (file);
     return REEL_OK;
+}
+
+/* Makes the directory and the empty files if they are not there, readable by nobody else. SQLite gives the
+ * files that it adds the mode of the database. */
+static enum reel_status
+make_files (const struct reel_journal *journal, const char *directory, struct reel_error *err)
+{
+    if (mkdir (directory, 0700) != 0 && errno != EEXIST)
+        return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", directory, strerror (errno));
+    enum reel_status status = make_file (journal->path, err);
+    return status == REEL_OK ? make_file (journal->tail_path, err) : status;
 }
 
 static char *
@@ -273,17 +280,18 @@ check_tail (struct reel_journal *journal, const struct reel_journal_tail *tail, 
 }
 
 static enum reel_status
-open_all (struct reel_journal *journal, const char *directory, struct reel_error *err)
+open_all (struct reel_journal *journal, const struct reel_journal_setup *setup, struct reel_error *err)
 {
-    journal->path = join (directory, "journal.db");
-    journal->tail_path = join (directory, "journal.tail");
-    if (!journal->path || !journal->tail_path)
+    journal->vfs = sqlite3_vfs_find (setup->vfs);
+    journal->path = join (setup->directory, "journal.db");
+    journal->tail_path = join (setup->directory, "journal.tail");
+    if (!journal->vfs || !journal->path || !journal->tail_path)
         return REEL_NO_MEMORY;
-    enum reel_status status = make_files (directory, journal->path, err);
+    enum reel_status status = setup->vfs ? REEL_OK : make_files (journal, setup->directory, err);
     if (status != REEL_OK)
         return status;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2 (journal->path, &journal->db, flags, NULL) != SQLITE_OK)
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    if (sqlite3_open_v2 (journal->path, &journal->db, flags, setup->vfs) != SQLITE_OK)
         return journal->db ? fail_open (journal, err) : REEL_NO_MEMORY;
     struct reel_journal_tail tail;
     if ((status = set_up (journal, err)) != REEL_OK || (status = check_format (journal, err)) != REEL_OK
@@ -292,20 +300,19 @@ open_all (struct reel_journal *journal, const char *directory, struct reel_error
         || (status = check_tail (journal, &tail, err)) != REEL_OK
         || (status = reel_journal_tail_write (journal, err)) != REEL_OK)
         return status;
-    if (!sync_directory (directory))
-        return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", directory, strerror (errno));
+    if (!setup->vfs && !sync_directory (setup->directory))
+        return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", setup->directory, strerror (errno));
     return REEL_OK;
 }
 
 enum reel_status
-reel_journal_open (const char *directory, struct reel_journal **journal, struct reel_error *err)
+reel_journal_open (const struct reel_journal_setup *setup, struct reel_journal **journal, struct reel_error *err)
 {
     struct reel_journal *opened = calloc (1, sizeof *opened);
     if (!opened)
         return REEL_NO_MEMORY;
-    opened->tail = -1;
     opened->marks.stride = 1;
-    enum reel_status status = open_all (opened, directory, err);
+    enum reel_status status = open_all (opened, setup, err);
     if (status != REEL_OK) {
         reel_journal_close (&opened);
         return status;
@@ -324,8 +331,7 @@ reel_journal_close (struct reel_journal **journal)
     for (size_t i = 0; i < REEL_JOURNAL_STATEMENT_COUNT; i++)
         (void) sqlite3_finalize (closing->statements[i]);
     (void) sqlite3_close (closing->db);
-    if (closing->tail >= 0)
-        (void) close (closing->tail);
+    reel_journal_tail_close (closing);
     reel_journal_forget (closing);
     free (closing->path);
     free (closing->tail_path);

@@ -52,11 +52,12 @@ struct reel_journal_loaded {
 struct reel_journal {
     sqlite3 *db;
     sqlite3_stmt *statements[REEL_JOURNAL_STATEMENT_COUNT];
-    char *path;      /* of the database, for messages */
-    char *tail_path; /* of the tail */
-    int tail;        /* descriptor; -1: none */
-    bool failed;     /* nothing is tried again after a failure of the disk */
-    uint64_t number; /* of the last batch; 0: none */
+    sqlite3_vfs *vfs;   /* every byte of database, log and tail goes through it */
+    char *path;         /* of the database, for messages */
+    char *tail_path;    /* of the tail */
+    sqlite3_file *tail; /* NULL: not open */
+    bool failed;        /* nothing is tried again after a failure of the disk */
+    uint64_t number;    /* of the last batch; 0: none */
     uint64_t last_seq;
     uint64_t epoch;
     uint8_t chain[REEL_CHAIN_BYTES];
@@ -89,5 +90,6 @@ enum reel_status reel_journal_tail_open (struct reel_journal *journal, struct re
                                          struct reel_error *err) REEL_MUST_USE;
 /* After a commit, and without a sync: on a disk that lost it, the older one is still true. */
 enum reel_status reel_journal_tail_write (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
+void reel_journal_tail_close (struct reel_journal *journal);
 
 #endif

@@ -4,10 +4,8 @@
  */
 #include "broker/journal_sqlite.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TAIL_MAGIC "REELTAIL"
 #define NUMBER_AT 8
@@ -41,18 +39,46 @@ decode (const uint8_t bytes[TAIL_BYTES], struct reel_journal_tail *tail)
     return true;
 }
 
+static enum reel_status
+fail (struct reel_journal *journal, int code, struct reel_error *err)
+{
+    journal->failed = true;
+    return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s (SQLite %d)", journal->tail_path,
+                           sqlite3_errstr (code), code);
+}
+
+/* As far as SQLite knows, a journal that several databases share: it has no locks and no memory of its own. */
+static int
+open_file (struct reel_journal *journal)
+{
+    const int flags = SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW;
+    sqlite3_file *file = calloc (1, (size_t) journal->vfs->szOsFile);
+    if (!file)
+        return SQLITE_NOMEM;
+    int code = journal->vfs->xOpen (journal->vfs, journal->tail_path, file, flags, NULL);
+    if (file->pMethods)
+        journal->tail = file;
+    else
+        free (file);
+    return code;
+}
+
 enum reel_status
 reel_journal_tail_open (struct reel_journal *journal, struct reel_journal_tail *tail, struct reel_error *err)
 {
     uint8_t bytes[TAIL_BYTES];
-    journal->tail = open (journal->tail_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (journal->tail < 0)
-        return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", journal->tail_path, strerror (errno));
-    ssize_t got = pread (journal->tail, bytes, sizeof bytes, 0);
-    if (got < 0)
-        return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", journal->tail_path, strerror (errno));
+    sqlite3_int64 size = 0;
+    int code = open_file (journal);
+    if (code == SQLITE_NOMEM)
+        return REEL_NO_MEMORY;
+    if (code == SQLITE_OK)
+        code = journal->tail->pMethods->xFileSize (journal->tail, &size);
+    if (code == SQLITE_OK && size == TAIL_BYTES)
+        code = journal->tail->pMethods->xRead (journal->tail, bytes, TAIL_BYTES, 0);
+    if (code != SQLITE_OK)
+        return fail (journal, code, err);
     *tail = (struct reel_journal_tail){0};
-    if (got != 0 && (got != TAIL_BYTES || !decode (bytes, tail)))
+    if (size != 0 && (size != TAIL_BYTES || !decode (bytes, tail)))
         return reel_error_set (
             err, REEL_INVALID, "journal_damaged", NULL,
             "%s is damaged, so it cannot be told whether %s is complete: restore both from a backup, or "
@@ -68,8 +94,16 @@ reel_journal_tail_write (struct reel_journal *journal, struct reel_error *err)
     uint8_t bytes[TAIL_BYTES];
     memcpy (tail.chain, journal->chain, REEL_CHAIN_BYTES);
     encode (&tail, bytes);
-    if (pwrite (journal->tail, bytes, sizeof bytes, 0) == (ssize_t) sizeof bytes)
-        return REEL_OK;
-    journal->failed = true;
-    return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", journal->tail_path, strerror (errno));
+    int code = journal->tail->pMethods->xWrite (journal->tail, bytes, TAIL_BYTES, 0);
+    return code == SQLITE_OK ? REEL_OK : fail (journal, code, err);
+}
+
+void
+reel_journal_tail_close (struct reel_journal *journal)
+{
+    if (!journal->tail)
+        return;
+    (void) journal->tail->pMethods->xClose (journal->tail);
+    free (journal->tail);
+    journal->tail = NULL;
 }

@@ -25,12 +25,12 @@ replay_record (void *context, struct reel_slice record, struct reel_error *err)
 }
 
 enum reel_status
-reel_recovery_run (const char *directory, struct reel_core *core, struct reel_journal **journal,
+reel_recovery_run (const struct reel_journal_setup *setup, struct reel_core *core, struct reel_journal **journal,
                    struct reel_recovered *recovered, struct reel_error *err)
 {
     struct replay replay = {.core = core};
     int64_t from_us = reel_clock_monotonic_us ();
-    enum reel_status status = reel_journal_open (directory, journal, err);
+    enum reel_status status = reel_journal_open (setup, journal, err);
     if (status == REEL_OK)
         status = reel_journal_replay (*journal, replay_record, &replay, err);
     if (status == REEL_OK)
@@ -63,7 +63,8 @@ reel_recovery_verify (const char *directory, struct reel_error *err)
     if (status == REEL_OK)
         status = reel_core_create (&setup, &core);
     if (status == REEL_OK)
-        status = reel_recovery_run (directory, core, &journal, &recovered, err);
+        status = reel_recovery_run (&(struct reel_journal_setup){.directory = directory}, core, &journal, &recovered,
+                                    err);
     if (status == REEL_OK) {
         uint64_t live, ended;
         reel_core_count (core, &live, &ended);

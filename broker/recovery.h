@@ -14,8 +14,9 @@ struct reel_recovered {
 
 /* Opens the journal and replays all of it into a core that is new. Errors are those of broker/journal.h; the journal is
  * the caller's, and may be there after a failure too. */
-enum reel_status reel_recovery_run (const char *directory, struct reel_core *core, struct reel_journal **journal,
-                                    struct reel_recovered *recovered, struct reel_error *err) REEL_MUST_USE;
+enum reel_status reel_recovery_run (const struct reel_journal_setup *setup, struct reel_core *core,
+                                    struct reel_journal **journal, struct reel_recovered *recovered,
+                                    struct reel_error *err) REEL_MUST_USE;
 
 /*
  * Reads a journal from its first batch to its last, checks the chain of their hashes against what the journal's head

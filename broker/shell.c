@@ -297,7 +297,8 @@ static enum reel_status
 recover (struct reel_shell *shell, const char *data, struct reel_error *err)
 {
     struct reel_recovered recovered;
-    enum reel_status status = reel_recovery_run (data, shell->core, &shell->journal, &recovered, err);
+    const struct reel_journal_setup setup = {.directory = data};
+    enum reel_status status = reel_recovery_run (&setup, shell->core, &shell->journal, &recovered, err);
     if (status == REEL_OK)
         reel_log (REEL_LOG_INFO, "recovered %llu records from %s in %lld ms", (unsigned long long) recovered.records,
                   data, (long long) recovered.took_ms);

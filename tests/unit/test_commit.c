@@ -34,7 +34,8 @@ remove_entry (const char *path, const struct stat *info, int type, struct FTW *w
 static void
 start (void)
 {
-    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_OK);
+    ck_assert_int_eq (reel_journal_open (&(struct reel_journal_setup){.directory = directory}, &journal, &err),
+                      REEL_OK);
     ck_assert_int_eq (reel_commit_start (&journal, &commit, &err), REEL_OK);
     ck_assert_ptr_null (journal);
 }
@@ -133,7 +134,8 @@ START_TEST (stopping_ends_what_is_under_way)
     reel_commit_stop (&commit);
     ck_assert_ptr_null (commit);
     reel_batch_clear (&batch);
-    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_OK);
+    ck_assert_int_eq (reel_journal_open (&(struct reel_journal_setup){.directory = directory}, &journal, &err),
+                      REEL_OK);
     ck_assert_uint_eq (reel_journal_last_seq (journal), 500);
     reel_journal_close (&journal);
 }

@@ -46,10 +46,16 @@ teardown (void)
     (void) nftw (directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+static enum reel_status
+open_in (const char *name, struct reel_journal **opened)
+{
+    return reel_journal_open (&(struct reel_journal_setup){.directory = name}, opened, &err);
+}
+
 static void
 open_it (void)
 {
-    ck_assert_msg (reel_journal_open (directory, &journal, &err) == REEL_OK, "%s", err.message);
+    ck_assert_msg (open_in (directory, &journal) == REEL_OK, "%s", err.message);
 }
 
 static void
@@ -279,7 +285,7 @@ START_TEST (second_opener)
     pid_t child = fork ();
     if (child == 0) {
         struct reel_journal *second = NULL;
-        bool refused = reel_journal_open (directory, &second, &err) == REEL_INVALID && !second
+        bool refused = open_in (directory, &second) == REEL_INVALID && !second
                        && strcmp (err.code, "journal_in_use") == 0 && strstr (err.message, "another broker");
         _exit (refused ? 0 : 1);
     }
@@ -583,7 +589,7 @@ START_TEST (lost_end)
     append_events (2, 1);
     reel_journal_close (&journal);
     sql ("DELETE FROM batch WHERE number = 2");
-    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_INVALID);
+    ck_assert_int_eq (open_in (directory, &journal), REEL_INVALID);
     ck_assert_str_eq (err.code, "journal_damaged");
     ck_assert_ptr_nonnull (strstr (err.message, "ends at batch 1, but batch 2 was committed"));
     ck_assert_ptr_nonnull (strstr (err.message, "journal.tail"));
@@ -614,7 +620,7 @@ START_TEST (lost_log)
     else
         ck_assert_int_eq (pwrite (log, "damage", 6, end - 1000), 6);
     (void) close (log);
-    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_INVALID);
+    ck_assert_int_eq (open_in (directory, &journal), REEL_INVALID);
     ck_assert_str_eq (err.code, "journal_damaged");
 }
 END_TEST
@@ -628,7 +634,7 @@ START_TEST (damaged_tail)
     ck_assert_int_ge (tail, 0);
     ck_assert_int_eq (pwrite (tail, "x", 1, 20), 1);
     (void) close (tail);
-    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_INVALID);
+    ck_assert_int_eq (open_in (directory, &journal), REEL_INVALID);
     ck_assert_ptr_nonnull (strstr (err.message, "journal.tail is damaged"));
 }
 END_TEST
@@ -645,7 +651,7 @@ START_TEST (not_ours)
 {
     ck_assert_int_eq (mkdir (directory, 0700), 0);
     sql (foreign[_i].sql);
-    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_INVALID);
+    ck_assert_int_eq (open_in (directory, &journal), REEL_INVALID);
     ck_assert_str_eq (err.code, foreign[_i].code);
     ck_assert_ptr_nonnull (strstr (err.message, "journal.db"));
 }
@@ -658,16 +664,16 @@ START_TEST (not_a_database)
     for (int i = 0; i < 100; i++)
         ck_assert_int_eq (write (file, "no database at all\n", 19), 19);
     (void) close (file);
-    ck_assert_int_eq (reel_journal_open (directory, &journal, &err), REEL_INVALID);
+    ck_assert_int_eq (open_in (directory, &journal), REEL_INVALID);
     ck_assert_str_eq (err.code, "journal_foreign");
 }
 END_TEST
 
 START_TEST (no_directory)
 {
-    ck_assert_int_eq (reel_journal_open ("/nowhere/at/all", &journal, &err), REEL_IO);
+    ck_assert_int_eq (open_in ("/nowhere/at/all", &journal), REEL_IO);
     ck_assert_ptr_nonnull (strstr (err.message, "/nowhere/at/all"));
-    ck_assert_int_eq (reel_journal_open ("/dev/null", &journal, &err), REEL_IO);
+    ck_assert_int_eq (open_in ("/dev/null", &journal), REEL_IO);
 }
 END_TEST
 

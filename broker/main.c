@@ -1,6 +1,7 @@
 /*
  * reel-broker: options in, a shell around them, an exit code out.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "broker/shell.h"
 #include "cli/notify.h"
 #include "cli/options.h"
+#include "cli/standard.h"
 
 #define NUMBER_BYTES 24
 #define DISK_RESERVE_BYTES_DEFAULT (64u << 20)
@@ -71,8 +73,8 @@ static struct reel_option table[OPTION_COUNT] = {
                             "With less free on the journal's disk, SUBMIT is answered `overloaded`; what is under way "
                             "still ends.",
                             "REEL_DISK_RESERVE_BYTES", "broker/disk_reserve_bytes"},
-    [LOG] = {"log", 0, REEL_OPTION_TEXT, "LEVEL", "info", 0, 0,
-             "What is said on standard error: error, warning, info or debug.", "REEL_LOG", "broker/log"},
+    [LOG] = {"log", 0, REEL_OPTION_CHOICE, REEL_LOG_LEVELS, "info", 0, 0, "What is said on standard error.", "REEL_LOG",
+             "broker/log"},
     [CONFIG] = {"config", 0, REEL_OPTION_TEXT, "FILE", NULL, 0, 0, "A file with these options (ZPL).", "REEL_CONFIG",
                 NULL},
     [CHECK_CONFIG] = {"check-config", 0, REEL_OPTION_FLAG, NULL, NULL, 0, 0,
@@ -112,24 +114,9 @@ describe_numbers (const struct reel_core_setup *defaults)
         }
 }
 
-static bool
-read_level (const char *text, enum reel_log_level *level)
-{
-    static const char *const names[] = {[REEL_LOG_ERROR] = "error",
-                                        [REEL_LOG_WARNING] = "warning",
-                                        [REEL_LOG_INFO] = "info",
-                                        [REEL_LOG_DEBUG] = "debug"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp (text, names[i]) == 0) {
-            *level = (enum reel_log_level) i;
-            return true;
-        }
-    return false;
-}
-
 /* What only several options together can get wrong. */
 static int
-read_setup (const struct reel_options *options, struct reel_shell_setup *setup, enum reel_log_level *level)
+read_setup (const struct reel_options *options, struct reel_shell_setup *setup)
 {
     const struct reel_option_value *values = options->values;
     setup->client = values[CLIENT].text;
@@ -144,8 +131,6 @@ read_setup (const struct reel_options *options, struct reel_shell_setup *setup, 
     setup->core.deliveries_max = (uint32_t) values[DELIVERIES_MAX].number;
     setup->core.waits_max = (uint32_t) values[WAITS_MAX].number;
     setup->disk_reserve_bytes = values[DISK_RESERVE_BYTES].number;
-    if (!read_level (values[LOG].text, level))
-        return reel_options_complain (&spec, "log: '%s' is none of error, warning, info, debug", values[LOG].text);
     if (2 * setup->core.heartbeat_ms > setup->core.lease_ms)
         return reel_options_complain (&spec, "heartbeat-ms (%" PRId64 ") is more than half of lease-ms (%" PRId64 ")",
                                       setup->core.heartbeat_ms, setup->core.lease_ms);
@@ -188,9 +173,11 @@ exit_code (enum reel_status status, const struct reel_error *err)
 static void
 announce (const struct reel_shell *shell)
 {
-    (void) printf ("client=%s\nworker=%s\nevents=%s\nready\n", reel_shell_endpoint (shell, 0),
-                   reel_shell_endpoint (shell, 1), reel_shell_endpoint (shell, 2));
-    (void) fflush (stdout);
+    if (printf ("client=%s\nworker=%s\nevents=%s\nready\n", reel_shell_endpoint (shell, 0),
+                reel_shell_endpoint (shell, 1), reel_shell_endpoint (shell, 2))
+            < 0
+        || fflush (stdout) != 0)
+        reel_log (REEL_LOG_WARNING, "cannot say on standard output that it is ready: %s", strerror (errno));
     reel_notify ("READY=1");
 }
 
@@ -227,15 +214,16 @@ main (int argc, char **argv)
 {
     struct reel_shell_setup setup = {0};
     struct reel_options options;
-    enum reel_log_level level = REEL_LOG_INFO;
+    if (!reel_standard_keep ())
+        return EX_OSERR;
     reel_core_setup_defaults (&setup.core);
     describe_numbers (&setup.core);
     int code = reel_options_read (&spec, argc, argv, &options);
     if (code != REEL_OPTIONS_GO)
         return code;
-    code = read_setup (&options, &setup, &level);
+    code = read_setup (&options, &setup);
     if (code == EX_OK && !options.values[CHECK_CONFIG].flag) {
-        reel_log_start ("reel-broker", level);
+        reel_log_start ("reel-broker", (enum reel_log_level) options.values[LOG].number);
         (void) signal (SIGPIPE, SIG_IGN);
         (void) umask (0077);
         raise_descriptors ();

@@ -91,6 +91,22 @@ read_number (const char *text, uint64_t min, uint64_t max, uint64_t *number)
     return errno == 0 && *number >= min && *number <= max;
 }
 
+/* `words` are separated by bars. */
+static bool
+read_choice (const char *text, const char *words, uint64_t *number)
+{
+    size_t len = strlen (text);
+    for (*number = 0; len > 0; (*number)++) {
+        size_t word_len = strcspn (words, "|");
+        if (word_len == len && memcmp (words, text, len) == 0)
+            return true;
+        if (words[word_len] == '\0')
+            break;
+        words += word_len + 1;
+    }
+    return false;
+}
+
 static int
 append (const struct reading *reading, struct reel_option_value *value, const char *place, int exit_code)
 {
@@ -119,6 +135,8 @@ take (const struct reading *reading, size_t index, enum reel_option_origin origi
     if (option->type == REEL_OPTION_NUMBER && !read_number (text, option->min, option->max, &number))
         return complain (reading, exit_code, "%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, place, text,
                          option->min, option->max);
+    if (option->type == REEL_OPTION_CHOICE && !read_choice (text, option->argument, &number))
+        return complain (reading, exit_code, "%s: '%s' is none of %s", place, text, option->argument);
     if (origin < value->origin)
         return GO;
     if (origin > value->origin)
@@ -266,7 +284,7 @@ find_letter (const struct reel_options_spec *spec, char letter)
 
 static void print_help (const struct reel_options_spec *spec);
 
-/* --help and --version end the program: 0; else GO. */
+/* --help and --version end the program, with this exit code; else GO. */
 static int
 answer (const struct reel_options_spec *spec, const char *word)
 {
@@ -276,7 +294,10 @@ answer (const struct reel_options_spec *spec, const char *word)
         (void) printf ("%s %s\n", spec->program, REEL_VERSION);
     else
         return GO;
-    return EX_OK;
+    if (fflush (stdout) == 0 && !ferror (stdout))
+        return EX_OK;
+    (void) fprintf (stderr, "%s: cannot write to standard output: %s\n", spec->program, strerror (errno));
+    return EX_IOERR;
 }
 
 /* Takes the option at argv[*at], which moves on past a value that is a word of its own. */

@@ -18,6 +18,7 @@ enum reel_option_type {
     REEL_OPTION_FLAG, /* --x, --x=yes, --x=no; elsewhere yes/no, true/false, 1/0 */
     REEL_OPTION_TEXT,
     REEL_OPTION_NUMBER, /* decimal, min .. max */
+    REEL_OPTION_CHOICE, /* one of the words of `argument`; its place among them is the value's number */
     REEL_OPTION_LIST    /* texts: may be repeated (from the environment: one) */
 };
 
@@ -25,7 +26,7 @@ struct reel_option {
     const char *name; /* "data" is --data; NULL: only from the environment or a file */
     char letter;      /* 'd' is -d; 0: none */
     enum reel_option_type type;
-    const char *argument;    /* what --help calls the value; NULL for a flag */
+    const char *argument;    /* what --help calls the value, NULL for a flag; of a choice "these|are|its|words" */
     const char *standard;    /* the default, written as a value; NULL: none */
     uint64_t min, max;       /* of a number */
     const char *help;        /* one sentence without the default, which is added */
@@ -71,8 +72,8 @@ struct reel_options {
 
 /*
  * Reads them all; argv is put in another order. Anything but REEL_OPTIONS_GO is the exit
- * code to end with, all being said and freed: 0 after --help and --version (on standard output), EX_USAGE for a
- * flag or variable, EX_CONFIG for the file, EX_OSERR without memory (on standard error).
+ * code to end with, all being said and freed: 0 after --help and --version (on standard output, EX_IOERR where that
+ * fails), EX_USAGE for a flag or variable, EX_CONFIG for the file, EX_OSERR without memory (on standard error).
  */
 int reel_options_read (const struct reel_options_spec *spec, int argc, char **argv,
                        struct reel_options *options) REEL_MUST_USE;

@@ -83,9 +83,9 @@ enum { AS = REEL_SESSION_OPTION_COUNT, RECEIPT, NOTE, RESOLVE_COUNT };
 static const struct reel_option resolve_table[] = {
     REEL_SESSION_OPTIONS,
     [AS] = {.name = "as",
-            .type = REEL_OPTION_TEXT,
-            .argument = "OUTCOME",
-            .help = "retry (it did not happen: run it again), failed, or succeeded"},
+            .type = REEL_OPTION_CHOICE,
+            .argument = "retry|failed|succeeded",
+            .help = "What became of it; retry: it did not happen, run it again"},
     [RECEIPT] = {.name = "receipt",
                  .type = REEL_OPTION_TEXT,
                  .argument = "FILE",
@@ -117,7 +117,7 @@ reel_command_resolve (int argc, char **argv)
     if (code != REEL_OPTIONS_GO)
         return code;
     const char *as = reel_session_option (&session, AS)->text, *path = reel_session_option (&session, RECEIPT)->text;
-    if (as == NULL || (strcmp (as, "retry") != 0 && strcmp (as, "failed") != 0 && strcmp (as, "succeeded") != 0))
+    if (as == NULL)
         code = reel_options_complain (&resolve_spec, "--as is wanted: retry, failed or succeeded");
     else if ((path != NULL) != (strcmp (as, "succeeded") == 0))
         code = reel_options_complain (&resolve_spec, "--receipt goes with --as succeeded, which needs it");

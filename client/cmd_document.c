@@ -74,7 +74,8 @@ judge (const struct reel_input *input, struct reel_output *output)
         status = reel_workflow_parse (&workflow, reel_buf_slice (&input->document), REEL_WORKFLOW_STRICT, &err);
     int code = EX_OK;
     if (status != REEL_OK)
-        code = reel_complain_document (input->label, parsed ? "invalid_workflow" : NULL, status, &err);
+        code = reel_complain_document (
+            input->label, parsed && strcmp (err.code, "malformed") != 0 ? "invalid_workflow" : NULL, status, &err);
     if (output->json && status != REEL_NO_MEMORY) {
         pack_verdict (&row, input, &workflow, status == REEL_OK ? NULL : &err);
         reel_output_json (output, reel_buf_slice (&row));

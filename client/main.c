@@ -3,8 +3,10 @@
  */
 #include <locale.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "cli/options.h"
+#include "cli/standard.h"
 #include "client/commands.h"
 
 struct command {
@@ -62,6 +64,8 @@ int
 main (int argc, char **argv)
 {
     struct reel_options options;
+    if (!reel_standard_keep ())
+        return EX_OSERR;
     (void) setlocale (LC_CTYPE, "");
     int code = reel_options_read (&spec, argc, argv, &options);
     if (code != REEL_OPTIONS_GO)

@@ -2,7 +2,6 @@
  * reel-worker: options, configuration, signals; then the shell.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/options.h"
+#include "cli/standard.h"
 #include "proto/json.h"
 #include "worker/config.h"
 #include "worker/shell.h"
@@ -33,8 +33,8 @@ static const struct reel_option table[] = {
                "how many workflows are worked on at a time", "REEL_SLOTS", "worker/slots"},
     [DRAIN_MS] = {"drain-ms", 0, REEL_OPTION_NUMBER, "MS", "30000", 0, 86400000,
                   "how long steps under way may go on after SIGTERM", "REEL_DRAIN_MS", "worker/drain_ms"},
-    [LOG] = {"log", 'l', REEL_OPTION_TEXT, "LEVEL", "info", 0, 0, "error, warning, info or debug", "REEL_LOG",
-             "worker/log"},
+    [LOG] = {"log", 'l', REEL_OPTION_CHOICE, REEL_LOG_LEVELS, "info", 0, 0, "what is said on standard error",
+             "REEL_LOG", "worker/log"},
     [LIST_DISPATCH] = {"list-dispatch", 0, REEL_OPTION_FLAG, NULL, NULL, 0, 0, "print what is served by what, and end",
                        NULL, NULL},
     [JSON] = {"json", 'j', REEL_OPTION_FLAG, NULL, NULL, 0, 0, "print it as JSON: the map that READY has as `dispatch`",
@@ -122,19 +122,6 @@ print_table (const struct reel_registry *registry)
 
 /* --- working ------------------------------------------------------------------------------ */
 
-/* Descriptors 0 to 2 are never given to anything else. */
-static bool
-keep_standard_descriptors (void)
-{
-    int fd;
-    do
-        fd = open ("/dev/null", O_RDWR | O_CLOEXEC);
-    while (fd >= 0 && fd < 3);
-    if (fd >= 0)
-        close (fd);
-    return fd >= 0;
-}
-
 /* SIGTERM and SIGINT as something to read, in every thread that is begun later as well. */
 static int
 open_signals (void)
@@ -146,19 +133,6 @@ open_signals (void)
     if (signal (SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask (SIG_BLOCK, &ends, NULL) < 0)
         return -1;
     return signalfd (-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static bool
-read_level (const char *text, enum reel_log_level *level)
-{
-    static const char *const levels[] = {"error", "warning", "info", "debug"};
-    for (int i = 0; i < 4; i++) {
-        if (strcmp (text, levels[i]) == 0) {
-            *level = (enum reel_log_level) i;
-            return true;
-        }
-    }
-    return false;
 }
 
 static int
@@ -228,21 +202,13 @@ main (int argc, char **argv)
 {
     struct reel_options options = {0};
     struct reel_registry *registry = NULL;
-    enum reel_log_level level;
-    if (!keep_standard_descriptors ())
+    if (!reel_standard_keep ())
         return EX_OSERR;
     int code = reel_options_read (&spec, argc, argv, &options);
     if (code != REEL_OPTIONS_GO)
         return code;
-    if (!read_level (options.values[LOG].text, &level)) {
-        code = reel_options_complain (&spec, "--log %s: is none of error, warning, info, debug",
-                                      options.values[LOG].text);
-    } else if (reel_registry_create (&registry) != REEL_OK) {
-        code = EX_OSERR;
-    } else {
-        reel_log_start (spec.program, level);
-        code = run (&options, registry);
-    }
+    reel_log_start (spec.program, (enum reel_log_level) options.values[LOG].number);
+    code = reel_registry_create (&registry) == REEL_OK ? run (&options, registry) : EX_OSERR;
     reel_registry_destroy (&registry);
     reel_options_free (&options);
     return code;

@@ -103,12 +103,15 @@ class Broker(unittest.TestCase):
     def test_what_is_wrong_is_named(self):
         config = self.directory / "broker.zpl"
         config.write_text("broker\n    data = x\n    lease = 5\n", encoding="utf-8")
+        loud = self.directory / "loud.zpl"
+        loud.write_text("broker\n    log = loud\n", encoding="utf-8")
         for code, word, *options in (
                 (EX_USAGE, "--nosuch", "--nosuch"),
                 (EX_USAGE, "--lease-ms", "--lease-ms", "0"),
                 (EX_USAGE, "half of lease-ms", "--lease-ms", "1000", "--heartbeat-ms", "501"),
                 (EX_USAGE, "'loud'", "--log", "loud"),
                 (EX_USAGE, "'operand'", "operand"),
+                (EX_CONFIG, "'loud'", "--config", loud),
                 (EX_CONFIG, "unknown key 'broker/lease'", "--config", config),
                 (EX_CONFIG, "No such file", "--config", self.directory / "none")):
             got, said, errors = self.run_it("--check-config", *options)
@@ -135,6 +138,21 @@ class Broker(unittest.TestCase):
         self.assertEqual((EX_DATAERR, ""), (code, said), errors)
         self.assertIn("not a journal of reel", errors)
         self.assertEqual("OK", self.ask(b"PING")[0])
+
+    def test_closed_standard_descriptors_stay_unused(self):
+        def close():
+            for descriptor in range(3):
+                os.close(descriptor)
+        self.endpoints = {name: f"ipc://{self.directory}/{name}" for name in ("client", "worker", "events")}
+        options = [word for name, endpoint in self.endpoints.items() for word in (f"--{name}", endpoint)]
+        # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
+        self.process = subprocess.Popen([BIN / "reel-broker", *options, "--data", self.directory / "data"],
+                                        stdin=None, preexec_fn=close)
+        self.addCleanup(self.process.wait)
+        self.addCleanup(self.process.kill)
+        self.assertEqual("OK", self.ask(b"PING")[0])
+        self.assertEqual(["/dev/null"] * 3, [os.readlink(f"/proc/{self.process.pid}/fd/{n}") for n in range(3)])
+        self.assertEqual(EX_OK, self.end())
 
     # --- serving --------------------------------------------------------------------------------
 

@@ -308,7 +308,7 @@ echo '{{}}'
         queued = {row["status"] for row in self.reel("list", "--status", "queued", "--all").rows}
         self.assertEqual({"queued"}, queued)
         self.assertEqual([], self.reel("list", "--status", "cancelled").rows)
-        self.assertIn("malformed at /status: ", self.reel("list", "--status", "odd", code=EX_DATAERR).err)
+        self.assertIn("'odd' is none of queued|", self.reel("list", "--status", "odd", code=EX_USAGE).err)
 
     def test_list_all_pages(self):
         document = [workflow(workflow_id=f"page-{n}") for n in range(30)]
@@ -367,6 +367,13 @@ echo '{{}}'
         self.assertEqual(EX_IOERR, done.code)
         self.assertIn("cannot write to standard output", done.err)
 
+    def test_closed_output_is_an_error(self):
+        """It is not the number of the socket that is opened next."""
+        for command in (["ping"], ["list"], ["events"], ["get", self.stage.submit(workflow())], ["--help"]):
+            done = self.stage.start_reel(*command, stdout=None, preexec_fn=lambda: os.close(1)).wait()
+            self.assertEqual(EX_IOERR, done.code, (command, done))
+            self.assertIn("cannot write to standard output: Bad file descriptor", done.err)
+
     # --- workers, stats, ping ---------------------------------------------------------------------
 
     def test_workers(self):
@@ -413,7 +420,7 @@ class WithoutBroker(harness.TestCase):
         version = self.reel("--version").text
         self.assertRegex(version, r"^reel \d+\.\d+\.\d+")
         for command in ("submit", "watch", "get", "receipt", "list", "events", "workers", "dispatch", "stats", "ping",
-                        "validate", "convert", "run"):
+                        "validate", "convert", "run", "cancel", "resolve", "rerun", "pause", "resume"):
             self.assertIn(f"\n  {command} ", self.reel("--help").text)
             done = self.reel(command, "--help")
             self.assertTrue(done.text.startswith(f"Usage: reel {command}"), done)
@@ -424,6 +431,7 @@ class WithoutBroker(harness.TestCase):
         for arguments in ((), ("nosuch",), ("get",), ("get", "a", "b"), ("submit",), ("ping", "operand"),
                           ("submit", "--priority", "high", "f"), ("submit", "--provenance", "[1]", "f"),
                           ("submit", "--provenance", "{", "f"), ("list", "--limit", "0"), ("events", "--after", "-1"),
+                          ("list", "--status", "asleep"), ("resolve", "a", "b"), ("resolve", "a", "b", "--as", "lost"),
                           ("run",), ("run", "--provenance", "1", "f"), ("ping", "--timeout-ms", "0")):
             done = self.reel(*arguments, code=EX_USAGE)
             self.assertIn("--help", done.err, arguments)
@@ -482,6 +490,8 @@ class WithoutBroker(harness.TestCase):
         self.assertIn("none: No such file or directory\n", done.err)
         self.assertIn("lines.jsonl:2: invalid_workflow/bad_type at /steps: ", done.err)
         self.assertIn("lines.jsonl:3: malformed: ", done.err)
+        cut = self.reel("validate", self.stage.file("cut.msgpack", b"\xdd\x10\x00\x00\x00"), code=EX_DATAERR)
+        self.assertIn("cut.msgpack: malformed: ", cut.err)
 
     def test_convert_loses_nothing(self):
         packed = msgpack.packb({"bin": b"\x00\xff", "ext": msgpack.ExtType(5, b"abc"), "big": 2**64 - 1, "small": -2**63,

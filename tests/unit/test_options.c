@@ -10,13 +10,14 @@
 
 #include "cli/options.h"
 
-enum { DATA, LEASE, QUIET, TAG, FILE_NAME, OPTION_COUNT };
+enum { DATA, LEASE, QUIET, TAG, LOUDNESS, FILE_NAME, OPTION_COUNT };
 
 static const struct reel_option table[] = {
     {"data", 'd', REEL_OPTION_TEXT, "DIR", "here", 0, 0, "Where things are.", "REEL_T_DATA", "store/data"},
     {"lease-ms", 0, REEL_OPTION_NUMBER, "MS", "10", 1, 100, "How long.", "REEL_T_LEASE_MS", "lease_ms"},
     {"quiet", 'q', REEL_OPTION_FLAG, NULL, NULL, 0, 0, "Say less.", "REEL_T_QUIET", "quiet"},
     {"tag", 't', REEL_OPTION_LIST, "TAG", NULL, 0, 0, "A tag.", "REEL_T_TAG", "tag"},
+    {"loudness", 0, REEL_OPTION_CHOICE, "low|high|higher", "low", 0, 0, "How loud.", "REEL_T_LOUDNESS", "loudness"},
     {"config", 0, REEL_OPTION_TEXT, "FILE", NULL, 0, 0, "This file.", "REEL_T_CONFIG", NULL},
 };
 static const char *const reserved[] = {"modality", NULL};
@@ -191,6 +192,9 @@ static const struct {
     {"--lease-ms", "-1", "--lease-ms: '-1' is not a number from 1 to 100"},
     {"--lease-ms", "", "--lease-ms: '' is not a number from 1 to 100"},
     {"--lease-ms", "18446744073709551617", "--lease-ms: '18446744073709551617' is not a number from 1 to 100"},
+    {"--loudness", "hig", "--loudness: 'hig' is none of low|high|higher"},
+    {"--loudness", "low|high", "--loudness: 'low|high' is none of low|high|higher"},
+    {"--loudness", "", "--loudness: '' is none of low|high|higher"},
 };
 
 START_TEST (refuses_flags)
@@ -206,6 +210,20 @@ START_TEST (bounds)
     ck_assert_uint_eq (options.values[LEASE].number, 1);
     ck_assert_int_eq (run (ARGUMENTS ((char *) "--lease-ms", (char *) "100")), REEL_OPTIONS_GO);
     ck_assert_uint_eq (options.values[LEASE].number, 100);
+}
+END_TEST
+
+START_TEST (choices)
+{
+    static const char *const words[] = {"low", "high", "higher"};
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq (run (ARGUMENTS ((char *) "--loudness", (char *) words[i])), REEL_OPTIONS_GO);
+        ck_assert_uint_eq (options.values[LOUDNESS].number, i);
+        ck_assert_str_eq (options.values[LOUDNESS].text, words[i]);
+        reel_options_free (&options);
+    }
+    ck_assert_int_eq (run ((char *[]){(char *) "tried", NULL}), REEL_OPTIONS_GO);
+    ck_assert_uint_eq (options.values[LOUDNESS].number, 0);
 }
 END_TEST
 
@@ -228,6 +246,7 @@ static const struct {
     {"store\n    modality\n        x = 1\n", ": unknown key 'store/modality'"},
     {"quiet = yes\nquiet = yes\n", ": 'quiet' is there twice"},
     {"store\n    data = a\nstore\n    data = b\n", ": 'store' is there twice"},
+    {"loudness = shrill\n", ": loudness: 'shrill' is none of low|high|higher"},
     {"quiet = perhaps\n", ": quiet: 'perhaps' is neither yes nor no"},
     {"quiet\n  x\n", ": line 2: indent 4 spaces at once"},
 };
@@ -306,6 +325,7 @@ main (void)
     tcase_add_test (tcase, subcommand);
     tcase_add_loop_test (tcase, refuses_flags, 0, sizeof wrong_flags / sizeof *wrong_flags);
     tcase_add_test (tcase, bounds);
+    tcase_add_test (tcase, choices);
     tcase_add_test (tcase, refuses_environment);
     tcase_add_loop_test (tcase, refuses_files, 0, sizeof wrong_files / sizeof *wrong_files);
     tcase_add_test (tcase, no_file);

@@ -19,6 +19,10 @@
 
 #define NUMBER_BYTES 24
 #define DISK_RESERVE_BYTES_DEFAULT (64u << 20)
+#define SUBSCRIBER_WAITING_MAX_DEFAULT 100000
+/* Descriptors that are not connections. */
+#define DESCRIPTORS_RESERVED 64
+#define DESCRIPTORS_MAX 1000000
 
 enum {
     CLIENT,
@@ -32,6 +36,8 @@ enum {
     WORKERS_MAX,
     DELIVERIES_MAX,
     WAITS_MAX,
+    CONNECTIONS_MAX,
+    SUBSCRIBER_WAITING_MAX,
     DISK_RESERVE_BYTES,
     LOG,
     CONFIG,
@@ -69,6 +75,14 @@ static struct reel_option table[OPTION_COUNT] = {
                         "broker/deliveries_max"},
     [WAITS_MAX] = {"waits-max", 0, REEL_OPTION_NUMBER, "N", NULL, 0, 10000000, "RECEIPT requests that wait.",
                    "REEL_WAITS_MAX", "broker/waits_max"},
+    [CONNECTIONS_MAX] = {"connections-max", 0, REEL_OPTION_NUMBER, "N", NULL, 1, DESCRIPTORS_MAX,
+                         "Connections of clients, of workers and of subscribers, each; past that, new ones are closed. "
+                         "The default is what the limit of open files allows.",
+                         "REEL_CONNECTIONS_MAX", "broker/connections_max"},
+    [SUBSCRIBER_WAITING_MAX] = {"subscriber-waiting-max", 0, REEL_OPTION_NUMBER, "N", NULL, 1, INT32_MAX,
+                                "Messages that wait for one subscriber; past that, it misses some, and finds them with "
+                                "EVENTS.",
+                                "REEL_SUBSCRIBER_WAITING_MAX", "broker/subscriber_waiting_max"},
     [DISK_RESERVE_BYTES] = {"disk-reserve-bytes", 0, REEL_OPTION_NUMBER, "BYTES", NULL, 0, INT64_MAX,
                             "With less free on the journal's disk, SUBMIT is answered `overloaded`; what is under way "
                             "still ends.",
@@ -87,14 +101,15 @@ static const struct reel_options_spec spec = {
     .program = "reel-broker",
     .summary = "Accepts workflows, keeps them, hands them to workers, and publishes what happens.",
     .epilogue = "Prints client=..., worker=... and events=..., the endpoints it got, then ready.\n"
-                "SIGTERM ends it after everything that it took in is durable and answered.",
+                "SIGTERM ends it after everything that it took in is durable and answered; what comes meanwhile is\n"
+                "answered `draining`.",
     .table = table,
     .count = OPTION_COUNT,
     .config = CONFIG,
 };
 
 static void
-describe_numbers (const struct reel_core_setup *defaults)
+describe_numbers (const struct reel_core_setup *defaults, uint64_t connections_max)
 {
     static char texts[OPTION_COUNT][NUMBER_BYTES];
     const uint64_t numbers[OPTION_COUNT] = {
@@ -105,6 +120,8 @@ describe_numbers (const struct reel_core_setup *defaults)
         [WORKERS_MAX] = defaults->workers_max,
         [DELIVERIES_MAX] = defaults->deliveries_max,
         [WAITS_MAX] = defaults->waits_max,
+        [CONNECTIONS_MAX] = connections_max,
+        [SUBSCRIBER_WAITING_MAX] = SUBSCRIBER_WAITING_MAX_DEFAULT,
         [DISK_RESERVE_BYTES] = DISK_RESERVE_BYTES_DEFAULT,
     };
     for (int i = 0; i < OPTION_COUNT; i++)
@@ -114,9 +131,9 @@ describe_numbers (const struct reel_core_setup *defaults)
         }
 }
 
-/* What only several options together can get wrong. */
+/* What only several options together, or with the system's limits, can get wrong. */
 static int
-read_setup (const struct reel_options *options, struct reel_shell_setup *setup)
+read_setup (const struct reel_options *options, uint64_t connections_max, struct reel_shell_setup *setup)
 {
     const struct reel_option_value *values = options->values;
     setup->client = values[CLIENT].text;
@@ -130,23 +147,35 @@ read_setup (const struct reel_options *options, struct reel_shell_setup *setup)
     setup->core.workers_max = (uint32_t) values[WORKERS_MAX].number;
     setup->core.deliveries_max = (uint32_t) values[DELIVERIES_MAX].number;
     setup->core.waits_max = (uint32_t) values[WAITS_MAX].number;
+    setup->connections_max = values[CONNECTIONS_MAX].number;
+    setup->subscriber_waiting_max = (int) values[SUBSCRIBER_WAITING_MAX].number;
     setup->disk_reserve_bytes = values[DISK_RESERVE_BYTES].number;
+    if (setup->connections_max > connections_max)
+        return reel_options_complain (&spec,
+                                      "connections-max: the limit of open files (ulimit -n) allows %" PRIu64
+                                      " connections of each socket at most",
+                                      connections_max);
     if (2 * setup->core.heartbeat_ms > setup->core.lease_ms)
         return reel_options_complain (&spec, "heartbeat-ms (%" PRId64 ") is more than half of lease-ms (%" PRId64 ")",
                                       setup->core.heartbeat_ms, setup->core.lease_ms);
     return EX_OK;
 }
 
-/* Each connection is a descriptor; out of them, the thread of ZeroMQ would spin. */
-static void
+/* Each connection is a descriptor; out of them, the thread of ZeroMQ would spin. Raises the limit as far as it goes;
+ * gives the connections that each of the three sockets may have. */
+static uint64_t
 raise_descriptors (void)
 {
     struct rlimit limit;
-    if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit (RLIMIT_NOFILE, &limit) != 0)
-        reel_log (REEL_LOG_WARNING, "cannot raise the limit of open files");
+    if (getrlimit (RLIMIT_NOFILE, &limit) != 0)
+        return 1;
+    if (limit.rlim_cur != limit.rlim_max) {
+        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+        if (setrlimit (RLIMIT_NOFILE, &raised) == 0)
+            limit = raised;
+    }
+    uint64_t descriptors = limit.rlim_cur > DESCRIPTORS_MAX ? DESCRIPTORS_MAX : limit.rlim_cur;
+    return descriptors > DESCRIPTORS_RESERVED + 3 ? (descriptors - DESCRIPTORS_RESERVED) / 3 : 1;
 }
 
 static int
@@ -204,7 +233,6 @@ serve (const struct reel_shell_setup *setup)
     }
     if (status != REEL_OK)
         reel_log (REEL_LOG_ERROR, "%s", err.message[0] != '\0' ? err.message : reel_status_name (status));
-    reel_notify ("STOPPING=1");
     reel_shell_close (&shell);
     return exit_code (status, &err);
 }
@@ -217,16 +245,16 @@ main (int argc, char **argv)
     if (!reel_standard_keep ())
         return EX_OSERR;
     reel_core_setup_defaults (&setup.core);
-    describe_numbers (&setup.core);
+    uint64_t connections_max = raise_descriptors ();
+    describe_numbers (&setup.core, connections_max);
     int code = reel_options_read (&spec, argc, argv, &options);
     if (code != REEL_OPTIONS_GO)
         return code;
-    code = read_setup (&options, &setup);
+    code = read_setup (&options, connections_max, &setup);
     if (code == EX_OK && !options.values[CHECK_CONFIG].flag) {
         reel_log_start ("reel-broker", (enum reel_log_level) options.values[LOG].number);
         (void) signal (SIGPIPE, SIG_IGN);
         (void) umask (0077);
-        raise_descriptors ();
         code = options.values[VERIFY].text != NULL ? verify (options.values[VERIFY].text) : serve (&setup);
     }
     reel_options_free (&options);

@@ -8,6 +8,8 @@
 #define BATCH_BYTES_MAX ((size_t) 8 << 20)
 #define BATCH_SENDS_MAX 16384
 #define BATCH_READS_MAX 8
+/* Percent of it. */
+#define WORKER_SHARE 75
 
 void
 reel_rounds_begin (struct reel_rounds *rounds, int64_t monotonic_us, int64_t wall_us)
@@ -38,12 +40,24 @@ reel_rounds_keep_time (struct reel_rounds *rounds, int64_t monotonic_us, int64_t
         rounds->now.monotonic_us += passed_us < 2 * rounds->pause_us_max ? passed_us : rounds->pause_us_max;
 }
 
+static bool
+has_filled (const struct reel_rounds *rounds, unsigned percent)
+{
+    const struct reel_effects *effects = &rounds->pending->effects;
+    return effects->records.len + effects->bytes.len >= BATCH_BYTES_MAX / 100 * percent
+           || effects->send_count >= BATCH_SENDS_MAX / 100 * percent || effects->read_count >= BATCH_READS_MAX;
+}
+
 bool
 reel_rounds_full (const struct reel_rounds *rounds)
 {
-    const struct reel_effects *effects = &rounds->pending->effects;
-    return effects->records.len + effects->bytes.len >= BATCH_BYTES_MAX || effects->send_count >= BATCH_SENDS_MAX
-           || effects->read_count >= BATCH_READS_MAX;
+    return has_filled (rounds, 100);
+}
+
+bool
+reel_rounds_full_of_workers (const struct reel_rounds *rounds)
+{
+    return has_filled (rounds, WORKER_SHARE);
 }
 
 bool

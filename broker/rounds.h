@@ -44,6 +44,8 @@ void reel_rounds_keep_time (struct reel_rounds *rounds, int64_t monotonic_us, in
 
 /* Is the batch that fills up so full that nothing more is to be read before the journal takes it? */
 bool reel_rounds_full (const struct reel_rounds *rounds);
+/* The same for what workers may fill of it, who are read first: the rest is there for clients. */
+bool reel_rounds_full_of_workers (const struct reel_rounds *rounds);
 /* Is there nothing to wait for, neither with the journal nor before it? */
 bool reel_rounds_idle (const struct reel_rounds *rounds);
 

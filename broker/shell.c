@@ -20,6 +20,8 @@
 #include "broker/commit.h"
 #include "broker/recovery.h"
 #include "broker/rounds.h"
+#include "cli/notify.h"
+#include "net/door.h"
 #include "net/socket.h"
 
 /* Messages of one turn. The workers' are read up to the last one if at all possible: see keep_time(). */
@@ -29,8 +31,12 @@
 
 #define WORKER_FRAME_BYTES_MAX (2u * REEL_REPORT_BYTES_MAX)
 #define SUBSCRIPTION_BYTES_MAX 4096
-#define SUBSCRIBER_WAITING_MAX 100000
+/* Of one client, read ahead: they may be as large as REEL_REQUEST_FRAME_BYTES_MAX. */
+#define CLIENT_WAITING_MAX 256
 #define CLOSE_LINGER_MS 1000
+/* How long requests are answered `draining` at least, and at most when nothing else is left to do. */
+#define DRAIN_US_MIN 50000
+#define DRAIN_US_MAX 1000000
 #define CONTEXT_SOCKETS_MAX 16
 
 #define BEAT_US 1000000
@@ -38,11 +44,15 @@
 
 enum { CLIENT, WORKER, EVENTS, SOCKET_COUNT };
 
+/* What is waited for: always, up to the doors; then the client socket; then the rest. */
+enum { JOURNAL, SIGNALS, DOORS, SOCKETS = DOORS + SOCKET_COUNT, WATCHED_COUNT = SOCKETS + SOCKET_COUNT };
+
 struct reel_shell {
     void *context;
     void *sockets[SOCKET_COUNT];
     char endpoints[SOCKET_COUNT][REEL_ENDPOINT_BYTES];
-    struct pollfd watched[2 + SOCKET_COUNT]; /* the journal and signals, which are always watched, then the sockets */
+    struct reel_door doors[SOCKET_COUNT];
+    struct pollfd watched[WATCHED_COUNT];
     int signals;
     struct reel_inbox inbox;
     struct reel_core *core;
@@ -55,6 +65,8 @@ struct reel_shell {
     int64_t beat_us; /* in the clock's */
     bool eager;      /* there may be more to do without waiting */
     bool stopping;
+    int64_t stopping_us; /* since when, in the clock's time */
+    bool crowded;        /* connections are being refused */
     bool disk_low;
     char *data;
     uint64_t disk_reserve_bytes;
@@ -85,11 +97,10 @@ static enum reel_status
 publish (struct reel_shell *shell, struct reel_slice topic, struct reel_slice body)
 {
     const struct reel_slice frames[] = {topic, body};
-    enum reel_status status = reel_socket_send (shell->sockets[EVENTS], frames, 2);
-    if (status != REEL_AGAIN)
-        return status;
-    shell->stats.dropped++;
-    return REEL_OK;
+    bool full;
+    enum reel_status status = reel_socket_publish (shell->sockets[EVENTS], frames, 2, &full);
+    shell->stats.subscriber_full += full;
+    return status;
 }
 
 /* Everything in it is durable. */
@@ -184,9 +195,11 @@ take_in (struct reel_shell *shell, enum reel_socket socket)
 static enum reel_status
 drain (struct reel_shell *shell, enum reel_socket socket, size_t messages_max)
 {
-    void *from = shell->sockets[socket == REEL_SOCKET_WORKER ? WORKER : CLIENT];
+    bool of_workers = socket == REEL_SOCKET_WORKER;
+    bool (*is_full) (const struct reel_rounds *rounds) = of_workers ? reel_rounds_full_of_workers : reel_rounds_full;
+    void *from = shell->sockets[of_workers ? WORKER : CLIENT];
     enum reel_status status = REEL_OK;
-    for (size_t i = 0; i < messages_max && status == REEL_OK && !reel_rounds_full (&shell->rounds); i++) {
+    for (size_t i = 0; i < messages_max && status == REEL_OK && !is_full (&shell->rounds); i++) {
         status = reel_socket_receive (from, &shell->inbox);
         if (status == REEL_OK)
             status = take_in (shell, socket);
@@ -223,7 +236,46 @@ receive (struct reel_shell *shell)
     enum reel_status events = drain_subscriptions (shell);
     if (events != REEL_OK && events != REEL_AGAIN)
         return events;
-    shell->eager = shell->eager || worker == REEL_OK || client == REEL_OK || events == REEL_OK;
+    /* Where the workers' share is full, it is the journal that is waited for. */
+    bool more_of_workers = worker == REEL_OK && !reel_rounds_full_of_workers (&shell->rounds);
+    shell->eager = shell->eager || more_of_workers || client == REEL_OK || events == REEL_OK;
+    return REEL_OK;
+}
+
+/* Nobody but clients is heard any more, and what they hear is `draining`. */
+static enum reel_status
+turn_away (struct reel_shell *shell)
+{
+    enum reel_status status = drain (shell, REEL_SOCKET_CLIENT, CLIENT_MESSAGES_MAX);
+    if (status != REEL_OK && status != REEL_AGAIN)
+        return status;
+    shell->eager = shell->eager || (status == REEL_OK && shell->rounds.clock_us - shell->stopping_us < DRAIN_US_MAX);
+    return REEL_OK;
+}
+
+static enum reel_status
+attend_doors (struct reel_shell *shell)
+{
+    uint64_t *const connections[SOCKET_COUNT] = {[CLIENT] = &shell->stats.client_connections,
+                                                 [WORKER] = &shell->stats.worker_connections,
+                                                 [EVENTS] = &shell->stats.event_connections};
+    uint64_t refused = 0;
+    bool crowded = false;
+    for (int i = 0; i < SOCKET_COUNT; i++) {
+        if (reel_door_attend (&shell->doors[i]) != REEL_OK)
+            return REEL_IO;
+        *connections[i] = shell->doors[i].connections;
+        refused += shell->doors[i].refused;
+        crowded = crowded || shell->doors[i].connections >= shell->doors[i].connections_max;
+    }
+    if (refused > shell->stats.refused_connections && !shell->crowded) {
+        reel_log (REEL_LOG_WARNING, "connections-max is reached: connections are refused");
+        shell->crowded = true;
+    } else if (!crowded && shell->crowded) {
+        reel_log (REEL_LOG_WARNING, "connections are taken again");
+        shell->crowded = false;
+    }
+    shell->stats.refused_connections = refused;
     return REEL_OK;
 }
 
@@ -240,6 +292,9 @@ pause_ms (const struct reel_shell *shell)
         pause_us = shell->wake_us - shell->rounds.now.monotonic_us;
     if (shell->beat_us - shell->rounds.clock_us < pause_us)
         pause_us = shell->beat_us - shell->rounds.clock_us;
+    int64_t left_us = shell->stopping_us + DRAIN_US_MIN - shell->rounds.clock_us;
+    if (shell->stopping && left_us > 0 && left_us < pause_us)
+        pause_us = left_us;
     return pause_us <= 0 ? 0 : (int) ((pause_us + 999) / 1000);
 }
 
@@ -249,21 +304,31 @@ static enum reel_status
 await (struct reel_shell *shell, struct reel_error *err)
 {
     bool full = reel_rounds_full (&shell->rounds);
-    nfds_t count = shell->stopping ? 1 : full ? 2 : 2 + SOCKET_COUNT;
+    nfds_t count = full ? SOCKETS : shell->stopping ? SOCKETS + CLIENT + 1 : WATCHED_COUNT;
     if (full)
         shell->eager = false;
     int ready = poll (shell->watched, count, pause_ms (shell));
     if (ready < 0)
-        shell->watched[0].revents = shell->watched[1].revents = 0;
+        shell->watched[JOURNAL].revents = shell->watched[SIGNALS].revents = 0;
     if (ready < 0 && errno != EINTR)
         return reel_error_set (err, REEL_IO, "poll_failed", NULL, "poll: %s", strerror (errno));
-    if (ready > 0 && shell->watched[1].revents != 0 && !shell->stopping) {
-        reel_log (REEL_LOG_INFO, "stopping: what has been taken in is ended first");
-        shell->stopping = true;
-        shell->wake_us = INT64_MAX;
-    }
     shell->eager = false;
     return REEL_OK;
+}
+
+/* A second signal says nothing new. */
+static enum reel_status
+heed_signals (struct reel_shell *shell)
+{
+    struct signalfd_siginfo info;
+    if (read (shell->signals, &info, sizeof info) != (ssize_t) sizeof info || shell->stopping)
+        return REEL_OK;
+    reel_log (REEL_LOG_INFO, "stopping: what has been taken in is ended first");
+    reel_notify ("STOPPING=1");
+    shell->stopping = true;
+    shell->stopping_us = shell->rounds.clock_us;
+    shell->wake_us = INT64_MAX;
+    return reel_core_drain (shell->core, shell->rounds.now, &shell->rounds.pending->effects);
 }
 
 static enum reel_status
@@ -271,10 +336,14 @@ turn (struct reel_shell *shell, struct reel_error *err)
 {
     enum reel_status status = await (shell, err);
     reel_rounds_keep_time (&shell->rounds, reel_clock_monotonic_us (), reel_clock_wall_us ());
-    if (status == REEL_OK && shell->watched[0].revents != 0)
+    if (status == REEL_OK && shell->watched[JOURNAL].revents != 0)
         status = settle (shell, err);
-    if (status == REEL_OK && !shell->stopping)
-        status = receive (shell);
+    if (status == REEL_OK)
+        status = attend_doors (shell);
+    if (status == REEL_OK && shell->watched[SIGNALS].revents != 0)
+        status = heed_signals (shell);
+    if (status == REEL_OK)
+        status = shell->stopping ? turn_away (shell) : receive (shell);
     if (status == REEL_OK && !shell->stopping)
         status = reel_core_tick (shell->core, shell->rounds.now, &shell->rounds.pending->effects, &shell->wake_us);
     if (status == REEL_OK)
@@ -282,11 +351,18 @@ turn (struct reel_shell *shell, struct reel_error *err)
     return status == REEL_OK ? beat (shell) : status;
 }
 
+static bool
+is_done (const struct reel_shell *shell)
+{
+    return shell->stopping && !shell->eager && reel_rounds_idle (&shell->rounds)
+           && shell->rounds.clock_us - shell->stopping_us >= DRAIN_US_MIN;
+}
+
 enum reel_status
 reel_shell_run (struct reel_shell *shell, struct reel_error *err)
 {
     enum reel_status status = REEL_OK;
-    while (status == REEL_OK && (!shell->stopping || !reel_rounds_idle (&shell->rounds)))
+    while (status == REEL_OK && !is_done (shell))
         status = turn (shell, err);
     return status;
 }
@@ -309,11 +385,14 @@ static enum reel_status
 open_sockets (struct reel_shell *shell, const struct reel_shell_setup *setup, struct reel_error *err)
 {
     const struct reel_socket_setup setups[SOCKET_COUNT] = {
-        [CLIENT] = {.type = ZMQ_ROUTER, .frame_bytes_max = REEL_REQUEST_FRAME_BYTES_MAX, .linger_ms = CLOSE_LINGER_MS},
+        [CLIENT] = {.type = ZMQ_ROUTER,
+                    .frame_bytes_max = REEL_REQUEST_FRAME_BYTES_MAX,
+                    .receive_max = CLIENT_WAITING_MAX,
+                    .linger_ms = CLOSE_LINGER_MS},
         [WORKER] = {.type = ZMQ_ROUTER, .frame_bytes_max = WORKER_FRAME_BYTES_MAX, .linger_ms = CLOSE_LINGER_MS},
         [EVENTS] = {.type = ZMQ_XPUB,
                     .frame_bytes_max = SUBSCRIPTION_BYTES_MAX,
-                    .send_max = SUBSCRIBER_WAITING_MAX,
+                    .send_max = setup->subscriber_waiting_max,
                     .linger_ms = CLOSE_LINGER_MS},
     };
     const char *const endpoints[SOCKET_COUNT] = {setup->client, setup->worker, setup->events};
@@ -322,6 +401,8 @@ open_sockets (struct reel_shell *shell, const struct reel_shell_setup *setup, st
         return REEL_NO_MEMORY;
     for (int i = 0; i < SOCKET_COUNT; i++) {
         enum reel_status status = reel_socket_open (shell->context, &setups[i], &shell->sockets[i], err);
+        if (status == REEL_OK)
+            status = reel_door_open (shell->context, shell->sockets[i], setup->connections_max, &shell->doors[i], err);
         if (status == REEL_OK)
             status = reel_socket_bind (shell->sockets[i], endpoints[i], shell->endpoints[i], err);
         if (status != REEL_OK)
@@ -341,20 +422,23 @@ watch (struct reel_shell *shell, struct reel_error *err)
     shell->signals = signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (shell->signals < 0)
         return reel_error_set (err, REEL_IO, "no_signals", NULL, "signalfd: %s", strerror (errno));
-    shell->watched[1] = (struct pollfd){.fd = shell->signals, .events = POLLIN};
+    shell->watched[SIGNALS] = (struct pollfd){.fd = shell->signals, .events = POLLIN};
     return REEL_OK;
 }
 
 static enum reel_status
 watch_sockets (struct reel_shell *shell, struct reel_error *err)
 {
-    shell->watched[0] = (struct pollfd){.fd = reel_commit_fd (shell->commit), .events = POLLIN};
+    shell->watched[JOURNAL] = (struct pollfd){.fd = reel_commit_fd (shell->commit), .events = POLLIN};
     for (int i = 0; i < SOCKET_COUNT; i++) {
         int fd;
         size_t len = sizeof fd;
         if (zmq_getsockopt (shell->sockets[i], ZMQ_FD, &fd, &len) != 0)
             return reel_error_set (err, REEL_IO, "socket_failed", NULL, "ZMQ_FD: %s", zmq_strerror (errno));
-        shell->watched[2 + i] = (struct pollfd){.fd = fd, .events = POLLIN};
+        shell->watched[SOCKETS + i] = (struct pollfd){.fd = fd, .events = POLLIN};
+        shell->watched[DOORS + i] = (struct pollfd){.fd = reel_door_fd (&shell->doors[i], err), .events = POLLIN};
+        if (shell->watched[DOORS + i].fd < 0)
+            return REEL_IO;
     }
     return REEL_OK;
 }
@@ -442,8 +526,10 @@ reel_shell_close (struct reel_shell **shell)
     if (!closing)
         return;
     reel_inbox_free (&closing->inbox);
-    for (int i = 0; i < SOCKET_COUNT; i++)
+    for (int i = 0; i < SOCKET_COUNT; i++) {
+        reel_door_close (&closing->doors[i]);
         reel_socket_close (&closing->sockets[i]);
+    }
     if (closing->context)
         (void) zmq_ctx_term (closing->context);
     reel_commit_stop (&closing->commit);

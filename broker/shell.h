@@ -17,6 +17,8 @@ struct reel_shell_setup {
     const char *events;
     const char *data;            /* the journal's directory */
     uint64_t disk_reserve_bytes; /* with less free on its disk, no workflow is accepted */
+    uint64_t connections_max;    /* of each socket */
+    int subscriber_waiting_max;  /* messages that wait for one subscriber */
     struct reel_core_setup core;
 };
 
@@ -30,7 +32,8 @@ enum reel_status reel_shell_open (const struct reel_shell_setup *setup, struct r
                                   struct reel_error *err) REEL_MUST_USE;
 /* The endpoints that were bound, in the order client, worker, events. */
 const char *reel_shell_endpoint (const struct reel_shell *shell, unsigned which);
-/* Serves until SIGTERM or SIGINT (REEL_OK: all that was taken in is durable and answered), or until something fails. */
+/* Serves until SIGTERM or SIGINT (REEL_OK: all that was taken in is durable and answered, what came after it was answered
+ * `draining`), or until something fails. */
 enum reel_status reel_shell_run (struct reel_shell *shell, struct reel_error *err) REEL_MUST_USE;
 void reel_shell_close (struct reel_shell **shell);
 

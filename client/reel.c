@@ -18,6 +18,8 @@
 #define TIMEOUT_MS_DEFAULT 10000
 /* One RECEIPT of a wait: short enough that a broker which forgot about us is asked again. */
 #define WAIT_SLICE_MS 30000
+/* Before a broker that is about to end is asked again, if its connection has not ended by then. */
+#define DRAINING_PAUSE_US 100000
 
 /* --- errors --------------------------------------------------------------------------------- */
 
@@ -428,6 +430,14 @@ reel_client_wait (struct reel_client *client, const char *workflow_id, int64_t w
         int64_t slice_ms = left_ms < 0 ? 0 : left_ms > WAIT_SLICE_MS ? WAIT_SLICE_MS : left_ms;
         enum reel_client_status status = ask_about (client, REEL_RECEIPT, workflow_id, slice_ms, reply, said);
         bool unfinished = status == REEL_CLIENT_REFUSED && strcmp (said->code, "not_finished") == 0;
+        if (status == REEL_CLIENT_REFUSED && strcmp (said->code, "draining") == 0) {
+            /* It is about to end; the one after it is asked as soon as there is a connection again. */
+            int64_t until_us = reel_clock_monotonic_us () + DRAINING_PAUSE_US;
+            enum reel_client_status waited = reel_lib_poll (client, &client->connection, NULL, until_us, said);
+            if (waited != REEL_CLIENT_OK)
+                return waited;
+            unfinished = true;
+        }
         if (!unfinished || (wait_ms >= 0 && left_ms <= WAIT_SLICE_MS))
             return status;
     }

@@ -42,7 +42,8 @@ set_all (void *socket, const struct reel_socket_setup *setup)
            && set_int (socket, ZMQ_RCVHWM, setup->receive_max > 0 ? setup->receive_max : WAITING_MAX_DEFAULT)
            && zmq_setsockopt (socket, ZMQ_MAXMSGSIZE, &frame_bytes_max, sizeof frame_bytes_max) == 0
            && set_int (socket, ZMQ_TCP_KEEPALIVE, 1) && set_int (socket, ZMQ_TCP_KEEPALIVE_IDLE, 60)
-           && (setup->type != ZMQ_ROUTER || set_int (socket, ZMQ_ROUTER_MANDATORY, 1));
+           && (setup->type != ZMQ_ROUTER || set_int (socket, ZMQ_ROUTER_MANDATORY, 1))
+           && (setup->type != ZMQ_XPUB || set_int (socket, ZMQ_XPUB_NODROP, 1));
 }
 
 enum reel_status
@@ -222,6 +223,20 @@ reel_socket_send (void *socket, const struct reel_slice *frames, size_t count)
             first_failure = status;
     }
     return first_failure;
+}
+
+/* libzmq says so before it has sent anything to anybody. */
+enum reel_status
+reel_socket_publish (void *socket, const struct reel_slice *frames, size_t count, bool *full)
+{
+    enum reel_status status = reel_socket_send (socket, frames, count);
+    *full = status == REEL_AGAIN;
+    if (!*full)
+        return status;
+    if (!set_int (socket, ZMQ_XPUB_NODROP, 0))
+        return REEL_IO;
+    status = reel_socket_send (socket, frames, count);
+    return set_int (socket, ZMQ_XPUB_NODROP, 1) ? status : REEL_IO;
 }
 
 enum reel_status

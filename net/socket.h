@@ -29,7 +29,8 @@ struct reel_socket_setup {
     int linger_ms;          /* how long closing waits for what was sent; 0: not at all */
 };
 
-/* A ROUTER refuses what it cannot route (ZMQ_ROUTER_MANDATORY); an XPUB hands each subscription to the reader.
+/* A ROUTER refuses what it cannot route (ZMQ_ROUTER_MANDATORY); an XPUB hands each subscription to the reader, and
+ * says when a subscriber is full.
  * REEL_IO: err says why (mostly: out of file descriptors). */
 enum reel_status reel_socket_open (void *context, const struct reel_socket_setup *setup, void **socket,
                                    struct reel_error *err) REEL_MUST_USE;
@@ -68,6 +69,11 @@ enum reel_status reel_socket_receive (void *socket, struct reel_inbox *inbox) RE
  * already; REEL_NOT_FOUND: a ROUTER has no such peer; REEL_NO_MEMORY; REEL_IO.
  */
 enum reel_status reel_socket_send (void *socket, const struct reel_slice *frames, size_t count) REEL_MUST_USE;
+
+/* For an XPUB, to whoever subscribed. One that has reached its high-water mark (`*full`) gets nothing until it has read
+ * on; the others get it all the same. */
+enum reel_status reel_socket_publish (void *socket, const struct reel_slice *frames, size_t count,
+                                      bool *full) REEL_MUST_USE;
 
 /*
  * The same for one message of REEL1: [peer][empty] "REEL1" COMMAND header [document]. A peer of len 0

@@ -139,6 +139,14 @@ reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_e
     return status;
 }
 
+enum reel_status
+reel_core_drain (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects)
+{
+    enter (core, now, effects);
+    core->draining = true;
+    return reel_request_drain (core, effects);
+}
+
 void
 reel_core_unroutable (struct reel_core *core, struct reel_slice route)
 {

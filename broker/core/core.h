@@ -20,9 +20,14 @@ struct reel_core;
 
 /* What only the shell can count, for STATS. */
 struct reel_shell_stats {
-    uint64_t commits;     /* batches made durable */
-    uint64_t subscribers; /* subscriptions on the event socket */
-    uint64_t dropped;     /* messages that could not be sent or published */
+    uint64_t commits;             /* batches made durable */
+    uint64_t subscribers;         /* subscriptions on the event socket */
+    uint64_t dropped;             /* messages to peers that are gone, or have read nothing for too long */
+    uint64_t subscriber_full;     /* how often a subscriber was found at its high-water mark */
+    uint64_t refused_connections; /* past connections-max: closed at once */
+    uint64_t client_connections;
+    uint64_t worker_connections;
+    uint64_t event_connections;
     uint64_t disk_free_bytes;
 };
 
@@ -166,6 +171,9 @@ enum reel_status reel_core_reading (struct reel_core *core, struct reel_core_tim
                                     struct reel_effects *effects) REEL_MUST_USE;
 enum reel_status reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects,
                                  int64_t *wake_us) REEL_MUST_USE;
+/* The process is about to end: requests that wait are answered `draining`, and so is every one from now on. */
+enum reel_status reel_core_drain (struct reel_core *core, struct reel_core_time now,
+                                  struct reel_effects *effects) REEL_MUST_USE;
 /* A worker's connection turned out to be unroutable. */
 void reel_core_unroutable (struct reel_core *core, struct reel_slice peer);
 

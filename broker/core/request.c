@@ -37,6 +37,7 @@ reel_request_refuse (struct reel_core *core, const struct reel_asker *asker, con
 {
     struct reel_message *error = &core->out;
     core->counters.refused++;
+    core->counters.refused_size += strcmp (code, "too_large") == 0;
     reel_message_init (error, REEL_CLIENT_ERROR);
     if (asker->request_id.len > 0)
         reel_message_set (error, REEL_F_REQUEST_ID, asker->request_id);
@@ -47,6 +48,23 @@ reel_request_refuse (struct reel_core *core, const struct reel_asker *asker, con
     if (path != NULL)
         reel_message_set_text (error, REEL_F_PATH, path);
     return reel_request_reply (core, asker, effects);
+}
+
+/* A limit is reached, which its counter tells from the others. */
+static enum reel_status
+overloaded (struct reel_core *core, const struct reel_asker *asker, uint64_t *counter, const char *message,
+            struct reel_effects *effects)
+{
+    ++*counter;
+    return reel_request_refuse (core, asker, "overloaded", NULL, NULL, message, effects);
+}
+
+static enum reel_status
+draining (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
+{
+    core->counters.refused_draining++;
+    return reel_request_refuse (core, asker, "draining", NULL, NULL, "the broker is about to end; try again later",
+                                effects);
 }
 
 static enum reel_status
@@ -170,16 +188,15 @@ reel_request_submit (struct reel_core *core, const struct reel_asker *asker, str
     }
     uint64_t live, ended;
     reel_core_count (core, &live, &ended);
-    if (live >= core->setup.queue_count_max || core->live_bytes + document.len > core->setup.queue_bytes_max)
-        return reel_request_refuse (
-            core, asker, "overloaded", NULL, NULL,
-            live >= core->setup.queue_count_max
-                ? "the limit of live workflows (queue-count-max) is reached; try later"
-                : "the limit of memory for live workflows (queue-bytes-max) is reached; try later",
-            effects);
+    if (live >= core->setup.queue_count_max)
+        return overloaded (core, asker, &core->counters.refused_queue_count,
+                           "the limit of live workflows (queue-count-max) is reached; try later", effects);
+    if (core->live_bytes + document.len > core->setup.queue_bytes_max)
+        return overloaded (core, asker, &core->counters.refused_queue_bytes,
+                           "the limit of memory for live workflows (queue-bytes-max) is reached; try later", effects);
     if (core->disk_low)
-        return reel_request_refuse (core, asker, "overloaded", NULL, NULL,
-                                    "the disk of the journal is nearly full (disk-reserve-bytes); try later", effects);
+        return overloaded (core, asker, &core->counters.refused_disk,
+                           "the disk of the journal is nearly full (disk-reserve-bytes); try later", effects);
     if (reel_map_get (&core->flows, fingerprint) != 0)
         return reel_request_refuse (core, asker, "internal", NULL, NULL,
                                     "this workflow_id collides with another in the table; choose another", effects);
@@ -326,6 +343,21 @@ reel_request_expire_waits (struct reel_core *core, struct reel_effects *effects)
 }
 
 enum reel_status
+reel_request_drain (struct reel_core *core, struct reel_effects *effects)
+{
+    struct reel_heap_node *node;
+    while ((node = reel_heap_top (&core->waits)) != NULL) {
+        struct reel_wait *wait = REEL_HEAP_OWNER (node, struct reel_wait, deadline);
+        struct reel_asker asker = waiting (wait);
+        enum reel_status status = draining (core, &asker, effects);
+        if (status != REEL_OK)
+            return status;
+        reel_request_drop_wait (core, wait);
+    }
+    return REEL_OK;
+}
+
+enum reel_status
 reel_request_ended (struct reel_core *core, struct reel_flow *flow, const char *status, struct reel_span receipt,
                     struct reel_effects *effects)
 {
@@ -357,8 +389,8 @@ on_receipt (struct reel_core *core, const struct reel_asker *asker, struct reel_
     if (wait_ms == 0)
         return not_finished (core, asker, flow, effects);
     if (core->waits.count >= core->setup.waits_max)
-        return reel_request_refuse (core, asker, "overloaded", NULL, NULL,
-                                    "the limit of waiting requests (waits-max) is reached; try later", effects);
+        return overloaded (core, asker, &core->counters.refused_waits,
+                           "the limit of waiting requests (waits-max) is reached; try later", effects);
     return wait_for_end (core, asker, flow, (int64_t) (wait_ms < REEL_WAIT_MS_MAX ? wait_ms : REEL_WAIT_MS_MAX));
 }
 
@@ -569,15 +601,17 @@ on_stats (struct reel_core *core, const struct reel_asker *asker, struct reel_ef
     const uint32_t counters = 0 REEL_COUNTERS (COUNT);
 #undef COUNT
     reel_buf_clear (buf);
-    reel_pack_map (buf, counters + 3);
+    reel_pack_map (buf, counters + 5);
 #define PACK(name) pack_number (buf, #name, core->counters.name);
     REEL_COUNTERS (PACK)
 #undef PACK
     pack_number (buf, "events", core->last_seq);
     pack_number (buf, "commits", shell->commits);
     pack_number (buf, "dropped", shell->dropped);
+    pack_number (buf, "subscriber_full", shell->subscriber_full);
+    pack_number (buf, "refused_connections", shell->refused_connections);
     size_t gauges_at = buf->len;
-    reel_pack_map (buf, 10);
+    reel_pack_map (buf, 13);
     pack_number (buf, "queued", core->state_count[REEL_FLOW_QUEUED]);
     pack_number (buf, "running", core->state_count[REEL_FLOW_RUNNING]);
     pack_number (buf, "held", core->state_count[REEL_FLOW_HELD]);
@@ -587,6 +621,9 @@ on_stats (struct reel_core *core, const struct reel_asker *asker, struct reel_ef
     pack_number (buf, "leases", core->leases.count);
     pack_number (buf, "waits", core->waits.count);
     pack_number (buf, "subscribers", shell->subscribers);
+    pack_number (buf, "client_connections", shell->client_connections);
+    pack_number (buf, "worker_connections", shell->worker_connections);
+    pack_number (buf, "event_connections", shell->event_connections);
     pack_number (buf, "disk_free_bytes", shell->disk_free_bytes);
     if (reel_buf_status (buf) != REEL_OK)
         return REEL_NO_MEMORY;
@@ -624,6 +661,8 @@ reel_request_message (struct reel_core *core, const struct reel_core_frames *fra
     }
     if (status != REEL_OK)
         return status;
+    if (core->draining)
+        return draining (core, &asker, effects);
     struct reel_slice header = frames->list[2];
     switch (in->command) {
     case REEL_SUBMIT: return on_submit (core, &asker, header, effects);

@@ -68,6 +68,13 @@ struct reel_asker {
     C (submitted)                                                                                                      \
     C (duplicates)                                                                                                     \
     C (refused)                                                                                                        \
+    C (refused_queue_count)                                                                                            \
+    C (refused_queue_bytes)                                                                                            \
+    C (refused_disk)                                                                                                   \
+    C (refused_waits)                                                                                                  \
+    C (refused_workers)                                                                                                \
+    C (refused_size)                                                                                                   \
+    C (refused_draining)                                                                                               \
     C (assigned)                                                                                                       \
     C (reports)                                                                                                        \
     C (requeued)                                                                                                       \
@@ -109,6 +116,7 @@ struct reel_core {
     size_t peer_count, peer_cap;
     size_t turn; /* whose turn it is at the next hand-out */
     bool disk_low;
+    bool draining;
     bool more_to_hand_out;  /* the last one was cut short: its effects were full */
     struct reel_map routes; /* fingerprint of a routing id -> peer */
     struct reel_map lanes;  /* key -> lane */
@@ -276,6 +284,8 @@ enum reel_status reel_request_ask_ended (struct reel_core *core, const struct re
 enum reel_status reel_request_ended (struct reel_core *core, struct reel_flow *flow, const char *status,
                                      struct reel_span receipt, struct reel_effects *effects) REEL_MUST_USE;
 enum reel_status reel_request_expire_waits (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
+/* Answers them all `draining`. */
+enum reel_status reel_request_drain (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
 void reel_request_drop_wait (struct reel_core *core, struct reel_wait *wait);
 enum reel_status reel_request_reading (struct reel_core *core, const struct reel_core_reading *reading,
                                        struct reel_effects *effects) REEL_MUST_USE;

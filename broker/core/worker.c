@@ -23,13 +23,20 @@ send (struct reel_core *core, struct reel_slice route, struct reel_effects *effe
 static enum reel_status
 send_error (struct reel_core *core, struct reel_slice route, const struct reel_error *err, struct reel_effects *effects)
 {
-    core->counters.malformed++;
     reel_message_init (&core->out, REEL_WORKER_ERROR);
     reel_message_set_text (&core->out, REEL_F_CODE, err->code);
     reel_message_set_text (&core->out, REEL_F_MESSAGE, err->message);
     if (err->path[0] != '\0')
         reel_message_set_text (&core->out, REEL_F_PATH, err->path);
     return send (core, route, effects);
+}
+
+static enum reel_status
+send_malformed (struct reel_core *core, struct reel_slice route, const struct reel_error *err,
+                struct reel_effects *effects)
+{
+    core->counters.malformed++;
+    return send_error (core, route, err, effects);
 }
 
 enum reel_status
@@ -245,7 +252,7 @@ on_ready (struct reel_core *core, struct reel_slice route, const struct reel_mes
 {
     struct reel_error err = {0};
     if (check_ready (ready, &err) != REEL_OK)
-        return send_error (core, route, &err, effects);
+        return send_malformed (core, route, &err, effects);
     struct reel_peer *peer = reel_roster_find (core, route);
     struct reel_peer *same = reel_message_has (ready, REEL_F_INSTANCE)
                                  ? reel_roster_find_instance (core, ready->value[REEL_F_INSTANCE].s)
@@ -259,8 +266,9 @@ on_ready (struct reel_core *core, struct reel_slice route, const struct reel_mes
     }
     if (peer == NULL) {
         if (core->peer_count >= core->setup.workers_max) {
-            reel_error_set (&err, REEL_AGAIN, "overloaded", "", "%zu workers are connected, which is the limit",
-                            core->peer_count);
+            core->counters.refused_workers++;
+            reel_error_set (&err, REEL_AGAIN, "overloaded", "",
+                            "%zu workers are connected, which is the limit (workers-max); try later", core->peer_count);
             return send_error (core, route, &err, effects);
         }
         if (reel_roster_add (core, route, &peer) != REEL_OK)
@@ -285,7 +293,7 @@ on_heartbeat (struct reel_core *core, struct reel_slice route, const struct reel
     struct reel_error err = {0};
     if (check_each (heartbeat->value[REEL_F_LEASES].s, "/leases", is_lease, "must be a lease, [epoch, counter]", &err)
         != REEL_OK)
-        return send_error (core, route, &err, effects);
+        return send_malformed (core, route, &err, effects);
     bool read = reel_scan_next (&cursor, &head);
     if (peer != NULL)
         reel_worker_heard (core, peer);
@@ -326,7 +334,7 @@ refuse (struct reel_core *core, const struct reel_core_frames *frames, const str
 {
     if (strcmp (err->code, "malformed") == 0 && reel_message_has (&core->in, REEL_F_LEASE))
         return reel_worker_report_refused (core, frames->peer, core->in.value[REEL_F_LEASE].lease, err, effects);
-    return send_error (core, frames->peer, err, effects);
+    return send_malformed (core, frames->peer, err, effects);
 }
 
 enum reel_status

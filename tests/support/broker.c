@@ -779,6 +779,8 @@ check_counts (struct broker *broker)
     struct reel_core_time now = {broker->wall_us, broker->monotonic_us};
     struct reel_effects effects = {0};
     uint64_t queued = 0, running = 0, held = 0, ended = 0, leases = 0;
+    if (broker->draining)
+        return;
     for (size_t i = 0; i < broker->model_count; i++) {
         const struct broker_model *model = &broker->models[i];
         queued += strcmp (model->status, "queued") == 0;
@@ -902,6 +904,15 @@ broker_unroutable (struct broker *broker, const char *peer)
 {
     reel_core_unroutable (broker->core, reel_slice_text (peer));
     broker_tick (broker);
+}
+
+void
+broker_drain (struct broker *broker)
+{
+    struct reel_core_time now = {broker->wall_us, broker->monotonic_us};
+    SAME (reel_core_drain (broker->core, now, &broker->effects), REEL_OK);
+    broker->draining = true;
+    take_effects (broker, false);
 }
 
 void

@@ -74,6 +74,7 @@ struct broker {
     struct reel_lease newest_lease;
     struct broker_model *models;
     size_t model_count, model_cap;
+    bool draining;
     bool hold_readings; /* until broker_answer() */
     bool readings_gone; /* the journal finds nothing */
     bool readings_torn; /* what it finds is cut short */
@@ -109,6 +110,8 @@ void broker_submit (struct broker *broker, const char *document);
 void broker_frames (struct broker *broker, enum reel_socket socket, const char *peer, bool delimiter,
                     const struct reel_slice *frames, size_t count);
 void broker_unroutable (struct broker *broker, const char *peer);
+/* The process is about to end. */
+void broker_drain (struct broker *broker);
 /* A worker that serves these modalities ("'echo','video'"), with that many slots. */
 void broker_ready (struct broker *broker, const char *peer, int slots, const char *modalities);
 /* Events ("[{...}]") under the lease [1, counter]. */

@@ -207,12 +207,15 @@ class Broker(unittest.TestCase):
             name = f"{prefix}{i}"
             socket.send_multipart([b"REEL1", b"SUBMIT", msgpack.packb({"request_id": name}), workflow(name, padding)])
 
-    def answers(self, socket, timeout_ms=DEADLINE_MS, count=1 << 30):
-        """What was acknowledged, id to seq, until `count` or nothing comes for that long."""
+    def answers(self, socket, timeout_ms=DEADLINE_MS, count=1 << 30, refused=None):
+        """What was acknowledged, id to seq, until `count` or nothing comes for that long; `refused` gets the rest."""
         found = {}
         while len(found) < count and socket.poll(timeout_ms):
             _, answer, header = socket.recv_multipart()
             header = msgpack.unpackb(header)
+            if refused is not None and answer == b"ERROR":
+                refused[header["request_id"]] = header["code"]
+                continue
             self.assertEqual(b"OK", answer, header)
             found[header["request_id"]] = header["seq"]
         return found
@@ -244,16 +247,49 @@ class Broker(unittest.TestCase):
             self.assertEqual(msgpack.unpackb(body), kept[seq])
         self.assertEqual(EX_OK, self.end())
 
-    def test_terminated_it_answers_what_it_has_taken_in(self):
+    def test_terminated_it_answers_what_it_has_taken_in_and_turns_away_the_rest(self):
+        refused = {}
         self.start()
         with self.connect(zmq.DEALER, "client") as client:
-            self.flood(client, "t", 2000)
+            self.flood(client, "t", 5000)
             acknowledged = self.answers(client, count=100)
             self.assertEqual(EX_OK, self.end())
-            acknowledged.update(self.answers(client, 500))
+            acknowledged.update(self.answers(client, 500, refused=refused))
+        self.assertLessEqual(set(refused.values()), {"draining"})
         self.start()
         self.assertEqual(self.accepted(), acknowledged)
         self.assertEqual(EX_OK, self.end(signal.SIGINT))
+
+    def test_terminated_it_says_so_to_who_comes_then(self):
+        ping = [b"REEL1", b"PING", msgpack.packb({})]
+        for attempt in range(10):
+            self.start(data=f"data{attempt}")
+            with self.connect(zmq.DEALER, "client") as client:
+                client.send_multipart(ping)
+                self.assertEqual(b"OK", client.recv_multipart()[1])
+                self.process.send_signal(signal.SIGTERM)
+                answers = []
+                while self.process.poll() is None:
+                    client.send_multipart(ping)
+                    while client.poll(1):
+                        answers.append(client.recv_multipart())
+                self.assertEqual(EX_OK, self.process.returncode)
+                refused = [msgpack.unpackb(answer[2])["code"] for answer in answers if answer[1] == b"ERROR"]
+                self.assertLessEqual(set(refused), {"draining"})
+                if refused:
+                    return
+        self.fail("nobody was told")
+
+    def test_terminated_it_tells_who_waits(self):
+        self.start()
+        self.ask(b"SUBMIT", {}, workflow("waits"))
+        with self.connect(zmq.REQ, "client") as client:
+            client.send_multipart([b"REEL1", b"RECEIPT", msgpack.packb({"workflow_id": "waits", "wait_ms": DEADLINE_MS})])
+            while not self.ask(b"STATS")[1]["gauges"]["waits"]:
+                pass
+            self.assertEqual(EX_OK, self.end())
+            _, answer, header = client.recv_multipart()
+            self.assertEqual((b"ERROR", "draining"), (answer, msgpack.unpackb(header)["code"]))
 
     def test_a_disk_that_fails_ends_it_without_a_promise(self):
         def limit():

@@ -399,6 +399,19 @@ document_of (size_t bytes)
     return out;
 }
 
+static uint64_t
+number (const char *pointer)
+{
+    broker_client (&broker, "c", "STATS", "{}", NULL);
+    return strtoull (broker_header (&broker, pointer), NULL, 10);
+}
+
+static uint64_t
+live_bytes (void)
+{
+    return number ("/gauges/live_bytes");
+}
+
 START_TEST (submit_of_a_document_at_the_limit_and_beyond)
 {
     struct reel_buf document = document_of (REEL_DOCUMENT_BYTES_MAX + 1);
@@ -408,6 +421,7 @@ START_TEST (submit_of_a_document_at_the_limit_and_beyond)
     document = document_of (REEL_DOCUMENT_BYTES_MAX);
     submit_bytes ("{}", reel_buf_slice (&document), 4);
     ck_assert_str_eq (broker_header (&broker, "/status"), "'queued'");
+    ck_assert_uint_eq (number ("/counters/refused_size"), 1);
     reel_buf_free (&document);
 }
 END_TEST
@@ -443,8 +457,10 @@ START_TEST (submit_when_so_many_are_live)
     broker_submit (&broker, ONE ("1"));
     broker_submit (&broker, ONE ("2"));
     ck_assert_str_eq (broker_header (&broker, "/status"), "'queued'");
+    ck_assert_uint_eq (number ("/counters/refused_queue_count"), 0);
     broker_submit (&broker, ONE ("3"));
     ck_assert_str_eq (broker_header (&broker, "/code"), "'overloaded'");
+    ck_assert_uint_eq (number ("/counters/refused_queue_count"), 1);
     broker_submit (&broker, ONE ("1"));
     ck_assert_str_eq (broker_header (&broker, "/duplicate"), "true");
     /* One that has ended makes room. */
@@ -454,13 +470,6 @@ START_TEST (submit_when_so_many_are_live)
     ck_assert_str_eq (broker_header (&broker, "/status"), "'queued'");
 }
 END_TEST
-
-static uint64_t
-live_bytes (void)
-{
-    broker_client (&broker, "c", "STATS", "{}", NULL);
-    return strtoull (broker_header (&broker, "/gauges/live_bytes"), NULL, 10);
-}
 
 START_TEST (submit_when_they_hold_so_many_bytes)
 {
@@ -478,6 +487,7 @@ START_TEST (submit_when_they_hold_so_many_bytes)
     broker_submit (&broker, ONE ("1"));
     broker_submit (&broker, ONE ("2"));
     ck_assert_str_eq (broker_header (&broker, "/code"), "'overloaded'");
+    ck_assert_uint_eq (number ("/counters/refused_queue_bytes"), 1);
     reel_buf_free (&document);
 }
 END_TEST
@@ -748,9 +758,28 @@ START_TEST (receipts_that_wait_are_bounded)
     broker_expect_nothing (&broker);
     broker_client (&broker, "c", "RECEIPT", "{'workflow_id':'wf','wait_ms':10,'request_id':3}", NULL);
     broker_expect (&broker, "c ERROR {'request_id':3,'code':'overloaded',...");
+    ck_assert_uint_eq (number ("/counters/refused_waits"), 1);
     broker_pass_ms (&broker, 10);
     broker_forget (&broker);
     broker_client (&broker, "c", "RECEIPT", "{'workflow_id':'wf','wait_ms':10}", NULL);
+    broker_expect_nothing (&broker);
+}
+END_TEST
+
+START_TEST (draining_answers_what_waits_and_whatever_comes)
+{
+    broker_submit (&broker, ONE ("wf"));
+    broker_client (&broker, "c", "RECEIPT", "{'workflow_id':'wf','wait_ms':10,'request_id':1}", NULL);
+    broker_client (&broker, "d", "RECEIPT", "{'workflow_id':'wf','wait_ms':20,'request_id':2}", NULL);
+    broker_forget (&broker);
+    broker_drain (&broker);
+    broker_expect (&broker, "c ERROR {'request_id':1,'code':'draining',...",
+                   "d ERROR {'request_id':2,'code':'draining',...");
+    broker_client (&broker, "c", "PING", "{'request_id':3}", NULL);
+    broker_expect (&broker, "c ERROR {'request_id':3,'code':'draining',...");
+    broker_submit (&broker, ONE ("more"));
+    broker_expect (&broker, "c ERROR {'code':'draining',...");
+    broker_pass_ms (&broker, 1000);
     broker_expect_nothing (&broker);
 }
 END_TEST
@@ -1008,8 +1037,10 @@ START_TEST (stats)
     broker_client (&broker, "c", "STATS", "{'request_id':1}", NULL);
     ck_assert_str_eq (
         broker_header (&broker, "/counters"),
-        "{'submitted':6,'duplicates':1,'refused':2,'assigned':4,'reports':4,'requeued':0,'held':1,'fenced':1,"
-        "'succeeded':1,'failed':1,'cancelled':0,'malformed':1,'events':18,'commits':0,'dropped':0}");
+        "{'submitted':6,'duplicates':1,'refused':2,'refused_queue_count':0,'refused_queue_bytes':0,"
+        "'refused_disk':0,'refused_waits':0,'refused_workers':0,'refused_size':0,'refused_draining':0,'assigned':4,'reports':4,'requeued':0,'held':1,'fenced':1,"
+        "'succeeded':1,'failed':1,'cancelled':0,'malformed':1,'events':18,'commits':0,'dropped':0,"
+        "'subscriber_full':0,'refused_connections':0}");
     ck_assert_str_eq (broker_header (&broker, "/gauges/queued"), "2");
     ck_assert_str_eq (broker_header (&broker, "/gauges/running"), "1");
     ck_assert_str_eq (broker_header (&broker, "/gauges/held"), "1");
@@ -1096,6 +1127,7 @@ main (void)
     tcase_add_test (tests, receipt_waits_no_longer_than_an_hour);
     tcase_add_test (tests, receipt_waits_until_the_end);
     tcase_add_test (tests, receipts_that_wait_are_bounded);
+    tcase_add_test (tests, draining_answers_what_waits_and_whatever_comes);
     tcase_add_test (tests, ended_one_whose_records_are_gone);
     tcase_add_test (tests, ended_one_whose_records_are_torn);
     tcase_add_test (tests, list_of_nothing);

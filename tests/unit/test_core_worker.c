@@ -245,6 +245,10 @@ START_TEST (workers_are_bounded)
     broker_forget (&broker);
     broker_ready (&broker, "w", 1, "'echo'");
     broker_expect (&broker, "w ERROR {'code':'overloaded',...");
+    broker_client (&broker, "c", "STATS", "{}", NULL);
+    ck_assert_str_eq (broker_header (&broker, "/counters/refused_workers"), "1");
+    ck_assert_str_eq (broker_header (&broker, "/counters/malformed"), "0");
+    broker_forget (&broker);
     broker_ready (&broker, "v", 1, "'echo'");
     broker_expect (&broker, WELCOME ("v"));
     broker_worker (&broker, "u", "LEAVE", "{}", NULL);

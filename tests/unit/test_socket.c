@@ -205,6 +205,46 @@ START_TEST (high_water_mark)
 }
 END_TEST
 
+/* One of two subscribers does not read. It is said when it is full, and the other one misses nothing. */
+START_TEST (subscriber_that_does_not_read)
+{
+    enum { COUNT = 200 };
+    void *publisher, *deaf, *keen = opened ((struct reel_socket_setup){.type = ZMQ_SUB, .receive_max = 2 * COUNT});
+    char endpoint[REEL_ENDPOINT_BYTES];
+    size_t len = sizeof endpoint;
+    struct reel_inbox inbox;
+    reel_inbox_init (&inbox);
+    make_pair ((struct reel_socket_setup){.type = ZMQ_XPUB, .send_max = 100},
+               (struct reel_socket_setup){.type = ZMQ_SUB, .receive_max = 1}, &publisher, &deaf);
+    ck_assert_int_eq (zmq_getsockopt (publisher, ZMQ_LAST_ENDPOINT, endpoint, &len), 0);
+    ck_assert_int_eq (zmq_setsockopt (deaf, ZMQ_SUBSCRIBE, "a", 1), 0);
+    receive (publisher, &inbox);
+    ck_assert_int_eq (reel_socket_connect (keen, endpoint, NULL), REEL_OK);
+    ck_assert_int_eq (zmq_setsockopt (keen, ZMQ_SUBSCRIBE, "b", 1), 0);
+    receive (publisher, &inbox);
+    ck_assert_int_eq (zmq_setsockopt (keen, ZMQ_SUBSCRIBE, "a", 1), 0);
+    static uint8_t bytes[1 << 20];
+    struct reel_slice frames[2] = {reel_slice ("b", 1), reel_slice (bytes, sizeof bytes)};
+    bool full = true, ever = false;
+    ck_assert_int_eq (reel_socket_publish (publisher, frames, 2, &full), REEL_OK);
+    ck_assert (!full);
+    receive (keen, &inbox);
+    frames[0] = reel_slice ("a", 1);
+    for (int i = 0; i < COUNT; i++) {
+        ck_assert_int_eq (reel_socket_publish (publisher, frames, 2, &full), REEL_OK);
+        ever = ever || full;
+        ck_assert (i >= 100 || !full);
+        receive (keen, &inbox);
+        ck_assert_uint_eq (inbox.frames[1].len, sizeof bytes);
+    }
+    ck_assert (ever);
+    reel_inbox_free (&inbox);
+    reel_socket_close (&keen);
+    reel_socket_close (&deaf);
+    reel_socket_close (&publisher);
+}
+END_TEST
+
 /* A frame of N bytes arrives; one of N + 1 ends the connection, after which the sender connects anew. */
 START_TEST (frame_limit)
 {
@@ -248,6 +288,7 @@ main (void)
     tcase_add_test (tcase, frames_past_the_bound);
     tcase_add_test (tcase, unknown_peer);
     tcase_add_test (tcase, high_water_mark);
+    tcase_add_test (tcase, subscriber_that_does_not_read);
     tcase_add_test (tcase, frame_limit);
     suite_add_tcase (suite, tcase);
     SRunner *runner = srunner_create (suite);

@@ -16,6 +16,7 @@
 #include "cli/options.h"
 #include "cli/standard.h"
 #include "proto/json.h"
+#include "proto/scan.h"
 #include "worker/config.h"
 #include "worker/shell.h"
 
@@ -159,11 +160,15 @@ work (const struct reel_options *options, struct reel_registry *registry)
                             : snprintf (name, sizeof name, "%s-%ld", host, (long) getpid ());
     if (len < 0 || (size_t) len >= sizeof name)
         return reel_options_complain (&spec, "--name is longer than %d bytes", REEL_NOTE_BYTES_MAX);
+    if (len == 0 || !reel_scan_utf8 (reel_slice_text (name)))
+        return reel_options_complain (&spec, "--name is empty, or no UTF-8");
     int signals = open_signals ();
     if (signals < 0) {
         reel_log (REEL_LOG_ERROR, "the signals cannot be watched: %s", strerror (errno));
         return EX_OSERR;
     }
+    reel_log (REEL_LOG_INFO, "%s connects to %s, to serve %zu modalities", name, options->values[BROKER].text,
+              reel_registry_count (registry));
     const struct reel_worker_shell_setup setup = {
         .broker = options->values[BROKER].text,
         .name = name,

@@ -70,7 +70,8 @@ class Options(harness.TestCase):
         for arguments, says in ((["--slots", "0"], "slots"), (["--slots", "4097"], "slots"), (["--slots", "many"], "slots"),
                                 (["--log", "loud"], "loud"), (["--json"], "--list-dispatch"), (["extra"], "extra"),
                                 (["--nonsense"], "--nonsense"), (["--broker", "nonsense"], "nonsense"),
-                                (["--name", "x" * 1025], "--name")):
+                                (["--name", "x" * 1025], "--name"), (["--name", ""], "--name"),
+                                (["--name", b"\xff".decode(errors="surrogateescape")], "--name")):
             with self.subTest(arguments):
                 done = self.worker(*arguments)
                 self.assertEqual(os.EX_USAGE, done.returncode, done.stderr)

@@ -3,13 +3,14 @@ sent that it does not list. The same for the codes of steps' errors, which READM
 import os
 import pathlib
 import re
+import signal
 import unittest
 
 import msgpack
 import zmq
 
 import harness
-from harness import step, workflow
+from harness import step, until, workflow
 
 SOURCE = pathlib.Path(os.environ["REEL_SOURCE"])
 SPECIFICATION = (SOURCE / "proto/README.md").read_text(encoding="utf-8")
@@ -113,7 +114,7 @@ class Refusals(harness.TestCase):
         return header["code"], header.get("path") or "", header.get("reason")
 
     def test_every_code(self):
-        self.assertEqual(listed(SPECIFICATION, "### Codes of ERROR", "## 5."), set(CLIENT) | NOT_TO_BE_HAD)
+        self.assertEqual(listed(SPECIFICATION, "### Codes of ERROR", "## 5."), set(CLIENT) | {"draining"} | NOT_TO_BE_HAD)
         for code, cases in CLIENT.items():
             for command, header, document, path, reason in cases:
                 with self.subTest(code, command=command, path=path):
@@ -136,6 +137,19 @@ class Refusals(harness.TestCase):
                     second.send_multipart([protocol, command, msgpack.packb(header)])
                     _, answer, header, *_ = second.recv_multipart()
                     self.assertEqual((b"ERROR", code), (answer, msgpack.unpackb(header)["code"]))
+
+
+class Ending(harness.TestCase):
+    def test_draining(self):
+        broker = self.stage.broker()
+        self.stage.submit(QUEUED)
+        with self.stage.socket(zmq.REQ, "client") as socket:
+            socket.send_multipart([b"REEL1", b"RECEIPT", msgpack.packb({"workflow_id": "queued", "wait_ms": 3600000})])
+            until(lambda: self.stage.ask(b"STATS")[1]["gauges"]["waits"], "the waiting")
+            broker.signal(signal.SIGTERM)
+            _, answer, header = socket.recv_multipart()
+        self.assertEqual((b"ERROR", "draining"), (answer, msgpack.unpackb(header)["code"]))
+        self.assertEqual(0, broker.wait().code)
 
 
 class Sources(unittest.TestCase):

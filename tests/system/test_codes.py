@@ -1,5 +1,6 @@
 """Every code of a refusal, from a broker: none that the specification lists is without a case here, and none can be
-sent that it does not list. The same for the codes of steps' errors, which README.md lists."""
+sent that it does not list. The same for the codes of steps' errors and the keys of a worker's
+configuration, which README.md lists."""
 import os
 import pathlib
 import re
@@ -153,7 +154,7 @@ class Ending(harness.TestCase):
 
 
 class Sources(unittest.TestCase):
-    """Codes that the sources name are documented."""
+    """Codes and keys that the sources name are documented."""
 
     def named(self, folder, *patterns):
         found = set()
@@ -168,6 +169,13 @@ class Sources(unittest.TestCase):
                            r'\(struct refusal\)\{"([a-z_]+)"')
         self.assertGreater(len(found), 6)
         self.assertLessEqual(found, listed(SPECIFICATION, "### Codes of ERROR", "## 5."))
+
+    def test_keys_of_a_configuration(self):
+        readme = (SOURCE / "README.md").read_text(encoding="utf-8")
+        keys = self.named("worker", r'\{"([a-z_]+)", take_[a-z_]+, OF_')
+        self.assertGreater(len(keys), 10)
+        for key in keys:
+            self.assertRegex(readme, rf"(?m)^ +{key} = ")
 
     def test_codes_of_steps(self):
         readme = listed((SOURCE / "README.md").read_text(encoding="utf-8"), "## Errors of steps", "## In C")

@@ -15,6 +15,8 @@
 
 /* Directories inside one another that are removed; what lies deeper stays. */
 #define DEPTH_MAX 64
+/* How often the workflow's directory may go away between making it and making the step's in it. */
+#define VANISHINGS_MAX 1000
 
 enum reel_status
 reel_directory_init (struct reel_directory *directory, const char *root)
@@ -112,6 +114,26 @@ reel_directory_remove (const char *path)
     free (parent);
 }
 
+/* Makes a directory and the one above it, which somebody who leaves it empty takes away (reel_directory_remove): a call
+ * that was given up and returns late does that in a thread of its own, another worker on this root in its process. */
+static int
+make_pair (char *path)
+{
+    char *slash = strrchr (path, '/');
+    int made = -1;
+    for (int i = 0; i < VANISHINGS_MAX; i++) {
+        *slash = '\0';
+        made = mkdir (path, 0755);
+        *slash = '/';
+        if (made < 0 && errno != EEXIST)
+            return -1;
+        made = mkdir (path, 0755);
+        if (made == 0 || errno != ENOENT)
+            break;
+    }
+    return made;
+}
+
 enum reel_status
 reel_directory_make (struct reel_directory *directory, const struct reel_call *call, char **out, struct reel_error *err)
 {
@@ -127,23 +149,15 @@ reel_directory_make (struct reel_directory *directory, const struct reel_call *c
                   REEL_TEXT (call->step_id), call->delivery, call->attempt, hook)
         < 0)
         return REEL_NO_MEMORY;
-    char *slash = strrchr (path, '/');
-    *slash = '\0';
-    if (mkdir (path, 0755) < 0 && errno != EEXIST) {
-        status = failed (err, "make", path);
-        goto out;
-    }
-    *slash = '/';
-    int made = mkdir (path, 0755);
+    int made = make_pair (path);
     if (made < 0 && errno == EEXIST) {
         remove_inside (AT_FDCWD, path, 0);
         if (unlink (path) < 0)
             (void) rmdir (path);
-        made = mkdir (path, 0755);
+        made = make_pair (path);
     }
     if (made < 0)
         status = failed (err, "make", path);
-out:
     if (status == REEL_OK)
         *out = path;
     else

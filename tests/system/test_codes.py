@@ -179,7 +179,7 @@ class Sources(unittest.TestCase):
 
     def test_codes_of_steps(self):
         readme = listed((SOURCE / "README.md").read_text(encoding="utf-8"), "## Errors of steps", "## In C")
-        fail = r'\.code = "([a-z_]+)"', r'reel_run_fail \(run, "([a-z_]+)"', r'reel_pack_error \([^,]+, "([a-z_]+)"', \
+        fail = r'\.code = "([a-z_]+)"', r'refuse \(task, "([a-z_]+)"', r'reel_run_fail \(run, "([a-z_]+)"', r'reel_pack_error \([^,]+, "([a-z_]+)"', \
             r'reel_core_fail_step \(core, flow, "([a-z_]+)"', r'"(unresolved_reference|work_directory|spawn_failed|bad_context)"'
         found = self.named("worker", *fail) | self.named("broker/core", *fail) | self.named("proto", *fail[-1:])
         self.assertEqual(found, readme)

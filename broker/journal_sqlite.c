@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "broker/core/record.h"
 
 #define APPLICATION_ID 0x7265656c /* "reel" */
@@ -190,6 +191,9 @@ set_up (struct reel_journal *journal, struct reel_error *err)
     if (sqlite3_exec (journal->db, sql, NULL, NULL, NULL) != SQLITE_OK)
         return fail_open (journal, err);
     (void) sqlite3_wal_hook (journal->db, count_log_pages, journal);
+    if (REEL_MUTANT_IS (5))
+        return sqlite3_exec (journal->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL) == SQLITE_OK ? REEL_OK
+                                                                                                     : REEL_IO;
     if (!pragma_is (journal->db, "PRAGMA journal_mode", "wal") || !pragma_is (journal->db, "PRAGMA synchronous", "2")
         || !pragma_is (journal->db, "PRAGMA locking_mode", "exclusive"))
         return reel_error_set (err, REEL_IO, "journal_failed", NULL,
@@ -261,7 +265,7 @@ find_end (struct reel_journal *journal, struct reel_error *err)
 static enum reel_status
 check_tail (struct reel_journal *journal, const struct reel_journal_tail *tail, struct reel_error *err)
 {
-    if (tail->number == 0)
+    if (tail->number == 0 || REEL_MUTANT_IS (8))
         return REEL_OK;
     uint8_t chain[REEL_CHAIN_BYTES];
     sqlite3_stmt *statement = reel_journal_ready (journal, REEL_JOURNAL_CHAIN);
@@ -407,10 +411,11 @@ commit (struct reel_journal *journal, uint64_t number, const struct reel_journal
 {
     if (batch->row_count == 0)
         return append_batch (journal, number, batch, chain);
-    bool done = run (journal, REEL_JOURNAL_BEGIN) && append_batch (journal, number, batch, chain);
+    bool done = (REEL_MUTANT_IS (6) || run (journal, REEL_JOURNAL_BEGIN))
+                && append_batch (journal, number, batch, chain);
     for (size_t i = 0; i < batch->row_count && done; i++)
         done = add_row (journal, &batch->rows[i]);
-    return done && run (journal, REEL_JOURNAL_COMMIT);
+    return done && (REEL_MUTANT_IS (6) || run (journal, REEL_JOURNAL_COMMIT));
 }
 
 enum reel_status
@@ -418,7 +423,7 @@ reel_journal_append (struct reel_journal *journal, const struct reel_journal_bat
 {
     if (journal->failed)
         return refuse_failed (journal, err);
-    if (batch->epoch < journal->epoch)
+    if (batch->epoch < journal->epoch && !REEL_MUTANT_IS (7))
         return reel_error_set (err, REEL_INVALID, "stale_epoch", NULL,
                                "%s is at epoch %llu: this broker, at %llu, is over", journal->path,
                                (unsigned long long) journal->epoch, (unsigned long long) batch->epoch);
@@ -470,7 +475,7 @@ visit_records (struct reel_journal *journal, const struct replay *replay, const 
 {
     struct reel_slice rest = batch->records, record;
     bool damaged = false;
-    while (reel_record_take (&rest, &record, &damaged)) {
+    while (reel_record_take (&rest, &record, &damaged) && !(REEL_MUTANT_IS (10) && rest.len == 0)) {
         enum reel_status status = replay->visit (replay->context, record, err);
         if (status != REEL_OK)
             return status;
@@ -495,7 +500,8 @@ replay_batch (struct reel_journal *journal, struct replay *replay, sqlite3_stmt 
     link_batch (replay->chain, replay->number, &batch);
     if (number != replay->number || batch.first_seq != replay->next_seq || batch.epoch < replay->epoch)
         return reel_journal_damaged (journal, replay->number, "is missing or out of order", err);
-    if (!take_chain (statement, 4, chain) || memcmp (chain, replay->chain, REEL_CHAIN_BYTES) != 0)
+    if (!take_chain (statement, 4, chain)
+        || (memcmp (chain, replay->chain, REEL_CHAIN_BYTES) != 0 && !REEL_MUTANT_IS (9)))
         return reel_journal_damaged (journal, number, "is not what was written (its hash differs)", err);
     replay->next_seq += batch.event_count;
     replay->epoch = batch.epoch;

@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "base/random.h"
 #include "broker/commit.h"
 #include "broker/recovery.h"
@@ -103,25 +104,44 @@ publish (struct reel_shell *shell, struct reel_slice topic, struct reel_slice bo
     return status;
 }
 
+static enum reel_status
+send_all (struct reel_shell *shell, const struct reel_effects *effects)
+{
+    enum reel_status status = REEL_OK;
+    for (size_t i = 0; i < effects->send_count && status == REEL_OK; i++)
+        status = send_one (shell, effects, &effects->sends[i]);
+    return status;
+}
+
+static enum reel_status
+publish_all (struct reel_shell *shell, const struct reel_effects *effects)
+{
+    enum reel_status status = REEL_OK;
+    for (size_t i = 0; i < effects->publish_count && status == REEL_OK; i++) {
+        const struct reel_publish *next = &effects->publishes[REEL_MUTANT_IS (3) ? effects->publish_count - 1 - i : i];
+        status = publish (shell, reel_effects_slice (effects, next->topic), reel_effects_body (effects, next));
+    }
+    return status;
+}
+
 /* Everything in it is durable. */
 static enum reel_status
 send_out (void *context, const struct reel_effects *effects)
 {
     struct reel_shell *shell = context;
-    enum reel_status status = REEL_OK;
-    for (size_t i = 0; i < effects->send_count && status == REEL_OK; i++)
-        status = send_one (shell, effects, &effects->sends[i]);
-    for (size_t i = 0; i < effects->publish_count && status == REEL_OK; i++)
-        status = publish (shell, reel_effects_slice (effects, effects->publishes[i].topic),
-                          reel_effects_body (effects, &effects->publishes[i]));
+    enum reel_status status = send_all (shell, effects);
     shell->eager = true;
-    return status;
+    return status == REEL_OK ? publish_all (shell, effects) : status;
 }
 
 static void
 hand (void *context, struct reel_batch *batch)
 {
     struct reel_shell *shell = context;
+    if (REEL_MUTANT_IS (1) && send_all (shell, &batch->effects) == REEL_OK)
+        batch->effects.send_count = 0;
+    if (REEL_MUTANT_IS (2) && publish_all (shell, &batch->effects) == REEL_OK)
+        batch->effects.publish_count = 0;
     reel_commit_hand (shell->commit, batch);
 }
 

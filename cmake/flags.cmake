@@ -63,3 +63,10 @@ if (REEL_FUZZ)
     # What the targets need no coverage of, such as the programs, still has to link.
     add_link_options (-fsanitize=fuzzer-no-link)
 endif ()
+
+# Not the product, but a mutant of it, for trying one out by hand; script/mutants tries them all.
+set (REEL_MUTANT 0 CACHE STRING "Number of a mutant in tests/mutants/mutants.txt; 0: the product")
+if (REEL_MUTANT)
+    add_compile_definitions ("REEL_MUTANT=${REEL_MUTANT}")
+    install (CODE "message (FATAL_ERROR \"A mutant (REEL_MUTANT=${REEL_MUTANT}) is not to be installed\")")
+endif ()

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/mutant.h"
 #include "base/utf8.h"
 
 static inline bool
@@ -51,7 +52,7 @@ static bool
 set_container (struct reel_cursor *cursor, enum reel_type type, uint64_t count, struct reel_value *value)
 {
     uint64_t members = type == REEL_MAP ? 2 * count : count;
-    if (members > (uint64_t) (cursor->end - cursor->at))
+    if (members > (uint64_t) (cursor->end - cursor->at) && !REEL_MUTANT_IS (40))
         return false;
     value->type = type;
     value->count = (uint32_t) count;
@@ -585,7 +586,7 @@ reel_scan_check (struct reel_slice bytes, unsigned depth_max, struct reel_error 
     check.keys = check.few;
     check.key_count = 0;
     check.key_cap = KEYS_FEW;
-    enum reel_status status = walk (&check, depth_max);
+    enum reel_status status = REEL_MUTANT_IS (44) ? REEL_OK : walk (&check, depth_max);
     if (check.keys != check.few)
         free (check.keys);
     return status;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "base/random.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
@@ -180,10 +181,10 @@ drop_all (struct reel_link *link)
 static void
 rewind_report (struct reel_held *held)
 {
-    held->sent = held->acked;
+    held->sent = REEL_MUTANT_IS (37) ? held->sent : held->acked;
     if (held->flight_count > 1)
         held->flights[0].index = held->flights[held->flight_count - 1].index;
-    held->flight_count = held->flight_count > 0;
+    held->flight_count = held->flight_count > 0 && !REEL_MUTANT_IS (38);
 }
 
 /* Sends what is new, as far as the broker has answered for what was sent before. */
@@ -429,7 +430,7 @@ static void
 on_fenced (struct reel_link *link)
 {
     struct reel_held *held = find_held (link);
-    if (held == NULL)
+    if (held == NULL || REEL_MUTANT_IS (39))
         return;
     struct reel_slice message = REEL_SLICE_NONE;
     if (reel_message_has (&link->in, REEL_F_ERROR) && reel_scan_type (link->in.value[REEL_F_ERROR].s) == REEL_MAP)

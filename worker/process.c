@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mutant.h"
 
 /* Read at once, and reads in one turn of the loop. */
 #define CHUNK_BYTES 16384
@@ -263,7 +264,7 @@ arm (struct reel_process *process, int64_t ms)
 static void
 sweep_on (struct reel_process *process)
 {
-    if (sweep (process) > 0 && ++process->sweeps < SWEEPS_MAX) {
+    if (!REEL_MUTANT_IS (42) && sweep (process) > 0 && ++process->sweeps < SWEEPS_MAX) {
         arm (process, SWEEP_MS);
         return;
     }

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/mutant.h"
 #include "proto/message.h"
 #include "worker/run_state.h"
 
@@ -122,7 +123,7 @@ static enum reel_status
 take_step (struct reel_run *run)
 {
     int64_t blocking = reel_outcome_blocking (&run->workflow, run->cursor, run->outcomes);
-    if (blocking >= 0)
+    if (blocking >= 0 && !REEL_MUTANT_IS (35))
         return reel_run_skip (run, (uint32_t) blocking);
     reel_run_look_up (run);
     if (run->yielding || (!run->current.known && !run->local))
@@ -341,7 +342,7 @@ static void
 take_confirmed (struct reel_run *run, int64_t confirmed_us)
 {
     if (!run->confirmed || confirmed_us > run->confirmed_us)
-        run->confirmed_us = confirmed_us;
+        run->confirmed_us = REEL_MUTANT_IS (32) ? run->monotonic_us : confirmed_us;
     run->confirmed = true;
     if (run->phase == PHASE_DURABLE)
         reel_run_dispatch (run);
@@ -365,7 +366,8 @@ take_cancel (struct reel_run *run)
         return REEL_OK;
     run->cancelled = true;
     /* A hook after the outcome has a right to its end. */
-    run->abort = run->phase == PHASE_CALL || (run->phase == PHASE_HOOK && run->hook.point == REEL_HOOK_PRE_STEP);
+    run->abort = (run->phase == PHASE_CALL && !REEL_MUTANT_IS (36))
+                 || (run->phase == PHASE_HOOK && run->hook.point == REEL_HOOK_PRE_STEP);
     if (run->phase == PHASE_CALL || run->phase == PHASE_HOOK)
         return REEL_OK;
     enum reel_status status = REEL_OK;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/mutant.h"
 #include "proto/provenance.h"
 #include "proto/reference.h"
 #include "worker/run_state.h"
@@ -126,9 +127,10 @@ prepare (struct reel_run *run, struct reel_error *err)
 static bool
 protected_work_may_go (struct reel_run *run)
 {
-    if (run->outbox.count > 0)
+    if (run->outbox.count > 0 && !REEL_MUTANT_IS (30))
         return false;
-    if (run->lease_ms <= 0 || (run->confirmed && run->monotonic_us - run->confirmed_us < run->lease_ms * 1000))
+    if (run->lease_ms <= 0 || REEL_MUTANT_IS (31)
+        || (run->confirmed && run->monotonic_us - run->confirmed_us < run->lease_ms * 1000))
         return true;
     run->confirm = true;
     return false;
@@ -217,8 +219,8 @@ leaves_open (const struct reel_failure *failure)
 bool
 reel_run_may_retry (const struct reel_run *run, const struct reel_failure *failure)
 {
-    return failure->retryable && run->current.attempt < run->current.policy.max_attempts
-           && (!leaves_open (failure) || reel_run_may_run_twice (run));
+    return (failure->retryable || REEL_MUTANT_IS (33)) && run->current.attempt < run->current.policy.max_attempts
+           && (!leaves_open (failure) || reel_run_may_run_twice (run) || REEL_MUTANT_IS (34));
 }
 
 enum reel_status

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "broker/core/state.h"
 
 uint64_t
@@ -25,7 +26,7 @@ struct reel_flow *
 reel_core_find_lease (const struct reel_core *core, struct reel_lease lease)
 {
     struct reel_flow *flow = reel_map_get_pointer (&core->leases, lease.counter);
-    return flow != NULL && reel_lease_equal (flow->lease, lease) ? flow : NULL;
+    return flow != NULL && (REEL_MUTANT_IS (14) || reel_lease_equal (flow->lease, lease)) ? flow : NULL;
 }
 
 enum reel_status
@@ -174,14 +175,15 @@ apply_step (struct reel_core *core, struct reel_flow *flow, const struct reel_re
         flow->attempts = (uint32_t) event->value[REEL_F_ATTEMPT].u;
         flow->idempotent = event->value[REEL_F_IDEMPOTENT].b;
         flow->in_doubt = REEL_IN_DOUBT_HOLD;
-        if (reel_message_has (event, REEL_F_IN_DOUBT)
+        if (reel_message_has (event, REEL_F_IN_DOUBT) && !REEL_MUTANT_IS (18)
             && !reel_in_doubt_parse (event->value[REEL_F_IN_DOUBT].s, &flow->in_doubt))
             return contradicts (err, "an in_doubt policy of no known name");
         flow->in_flight = true;
         break;
     case REEL_EVENT_RETRYING:
         flow->in_flight = false;
-        if (reel_flow_set_checkpoint (flow, REEL_SLICE_NONE) != REEL_OK) /* the job that it names is over */
+        if (!REEL_MUTANT_IS (20)
+            && reel_flow_set_checkpoint (flow, REEL_SLICE_NONE) != REEL_OK) /* the job that it names is over */
             return REEL_NO_MEMORY;
         break;
     case REEL_EVENT_CHECKPOINT:
@@ -216,7 +218,7 @@ apply_taken_back (struct reel_core *core, struct reel_flow *flow, bool keep_leas
 static bool
 holder_may_return (const struct reel_message *event)
 {
-    return reel_slice_is (event->value[REEL_F_REASON].s, "worker_lost");
+    return reel_slice_is (event->value[REEL_F_REASON].s, "worker_lost") && !REEL_MUTANT_IS (16);
 }
 
 static void
@@ -267,7 +269,7 @@ enum reel_status
 reel_apply_record (struct reel_core *core, const struct reel_record *record, bool parsed, struct reel_error *err)
 {
     if (record->kind == REEL_RECORD_EPOCH) {
-        if (record->epoch <= core->epoch)
+        if (record->epoch <= core->epoch && !REEL_MUTANT_IS (11))
             return contradicts (err, "an epoch that does not rise");
         core->epoch = record->epoch;
         return REEL_OK;
@@ -293,7 +295,7 @@ reel_apply_record (struct reel_core *core, const struct reel_record *record, boo
         return status;
     core->last_seq = flow->last_seq = event->value[REEL_F_SEQ].u;
     flow->last_index = event->value[REEL_F_INDEX].u;
-    if (record->kind != REEL_RECORD_ENDED)
+    if (record->kind != REEL_RECORD_ENDED || REEL_MUTANT_IS (29))
         return REEL_OK;
     if (reel_map_put (&core->ended, flow->fingerprint, flow->last_seq) != REEL_OK)
         return REEL_NO_MEMORY;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "broker/core/state.h"
 #include "proto/pack.h"
 
@@ -72,6 +73,8 @@ static void
 enter (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects)
 {
     core->now = now;
+    if (REEL_MUTANT_IS (12))
+        core->now.monotonic_us = now.wall_us;
     effects->epoch = core->epoch;
     if (effects->event_count == 0)
         effects->first_seq = core->last_seq + 1;
@@ -167,10 +170,8 @@ reel_core_start (struct reel_core *core, struct reel_core_time now, struct reel_
     REEL_ASSERT (!core->started);
     enter (core, now, effects);
     uint64_t seconds = now.wall_us < 0 ? 0 : (uint64_t) now.wall_us / 1000000;
-    core->record = (struct reel_record){
-        .kind = REEL_RECORD_EPOCH,
-        .epoch = core->epoch + 1 > seconds ? core->epoch + 1 : seconds,
-    };
+    uint64_t next = core->epoch + !REEL_MUTANT_IS (11);
+    core->record = (struct reel_record){.kind = REEL_RECORD_EPOCH, .epoch = next > seconds ? next : seconds};
     reel_record_write (&effects->records, &core->record);
     if (reel_buf_status (&effects->records) != REEL_OK
         || reel_apply_record (core, &core->record, false, NULL) != REEL_OK)
@@ -183,7 +184,7 @@ reel_core_start (struct reel_core *core, struct reel_core_time now, struct reel_
             continue;
         if (flow->state == REEL_FLOW_QUEUED)
             status = reel_queue_add (core, flow);
-        else if (flow->state == REEL_FLOW_RUNNING)
+        else if (flow->state == REEL_FLOW_RUNNING && !REEL_MUTANT_IS (13))
             status = reel_lease_start (core, flow);
         if (status != REEL_OK)
             return status;

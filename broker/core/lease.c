@@ -3,6 +3,7 @@
  * a workflow when that stops.
  */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "broker/core/state.h"
 #include "proto/pack.h"
 
@@ -28,7 +29,7 @@ static enum reel_status
 record_assigned (struct reel_core *core, struct reel_flow *flow, struct reel_peer *peer, bool returned,
                  struct reel_effects *effects)
 {
-    struct reel_lease lease = {core->epoch, core->lease_counter + 1};
+    struct reel_lease lease = {core->epoch, core->lease_counter + !REEL_MUTANT_IS (15)};
     reel_core_event (core, flow, REEL_EVENT_ASSIGNED);
     reel_message_set_text (&core->out, REEL_F_WORKER, peer->name);
     reel_message_set_uint (&core->out, REEL_F_DELIVERY, flow->deliveries + !returned);
@@ -67,7 +68,7 @@ assign (struct reel_core *core, struct reel_flow *flow, struct reel_peer *peer, 
         reel_message_set (message, REEL_F_PROVENANCE, flow->provenance);
     if (flow->checkpoint.len > 0)
         reel_message_set (message, REEL_F_CHECKPOINT, flow->checkpoint);
-    if (flow->attempts > 0)
+    if (flow->attempts > 0 && !REEL_MUTANT_IS (19))
         reel_message_set_uint (message, REEL_F_ATTEMPTS, flow->attempts);
     reel_message_set_document (message, document);
     core->counters.assigned++;
@@ -80,7 +81,7 @@ enum reel_status
 reel_lease_hand_out (struct reel_core *core, struct reel_effects *effects)
 {
     core->more_to_hand_out = false;
-    if (core->paused)
+    if (core->paused && !REEL_MUTANT_IS (21))
         return REEL_OK;
     for (size_t in_vain = 0; in_vain < core->peer_count && core->state_count[REEL_FLOW_QUEUED] > 0; in_vain++) {
         size_t place = (core->turn + in_vain) % core->peer_count;
@@ -179,7 +180,7 @@ reel_lease_lose (struct reel_core *core, struct reel_flow *flow, const char *rea
         return flow->next < flow->step_count ? reel_core_end_cancelled (core, flow, 0, effects)
                                              : reel_core_end (core, flow, REEL_SLICE_NONE, 0, effects);
     /* A checkpoint makes a step resumable; an idempotent step may run again; the rest is in doubt. */
-    bool in_doubt = flow->in_flight && !flow->idempotent && flow->checkpoint.len == 0;
+    bool in_doubt = flow->in_flight && !flow->idempotent && flow->checkpoint.len == 0 && !REEL_MUTANT_IS (17);
     if (in_doubt && tell_in_doubt (core, flow, effects) != REEL_OK)
         return REEL_NO_MEMORY;
     if (in_doubt && flow->in_doubt == REEL_IN_DOUBT_HOLD)
@@ -191,8 +192,8 @@ reel_lease_lose (struct reel_core *core, struct reel_flow *flow, const char *rea
         if (flow->next == flow->step_count)
             return reel_core_end (core, flow, REEL_SLICE_NONE, 0, effects);
     }
-    return flow->lost + 1 < core->setup.deliveries_max ? requeue (core, flow, reason, effects)
-                                                       : give_up (core, flow, effects);
+    return flow->lost + 1 < core->setup.deliveries_max || REEL_MUTANT_IS (23) ? requeue (core, flow, reason, effects)
+                                                                              : give_up (core, flow, effects);
 }
 
 static void

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "broker/core/state.h"
 
 static struct reel_flow *
@@ -53,7 +54,7 @@ close_unused_lane (struct reel_core *core, struct reel_lane *lane)
 static enum reel_status
 make_ready (struct reel_flow *flow)
 {
-    flow->ready.key = flow->priority == INT64_MIN ? INT64_MAX : -flow->priority;
+    flow->ready.key = flow->priority == INT64_MIN ? INT64_MAX : REEL_MUTANT_IS (22) ? flow->priority : -flow->priority;
     flow->ready.tie = flow->accepted_seq;
     return reel_heap_add (&flow->lane->ready, &flow->ready);
 }

@@ -6,6 +6,7 @@
  * dropped, and the ACK says from where to send again.
  */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "broker/core/state.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
@@ -259,13 +260,13 @@ take_events (struct reel_core *core, struct reel_flow *flow, struct reel_peer *p
     struct reel_value head;
     struct reel_error err;
     bool ended = false, read = reel_scan_next (&cursor, &head);
-    if (numbered && first > durable + 1)
+    if (numbered && first > durable + 1 && !REEL_MUTANT_IS (25))
         count = 0; /* beyond a gap */
     for (uint32_t i = 0; i < count && read; i++) {
         struct reel_slice map;
         char path[16];
         read = reel_scan_skip (&cursor, &map);
-        if (numbered && first + i <= durable)
+        if (numbered && first + i <= durable && !REEL_MUTANT_IS (24))
             continue;
         place_of (i, path);
         enum reel_status status = ended ? reel_error_set (&err, REEL_INVALID, "contradiction", path,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "base/timestamp.h"
 #include "broker/core/state.h"
 #include "proto/identity.h"
@@ -173,7 +174,7 @@ reel_request_submit (struct reel_core *core, const struct reel_asker *asker, str
         workflow_id = reel_slice_text (uuid);
     }
     struct reel_flow *flow = reel_core_find (core, workflow_id);
-    if (flow != NULL && reel_slice_equal (flow->document, document)) {
+    if (flow != NULL && (REEL_MUTANT_IS (27) || reel_slice_equal (flow->document, document))) {
         core->counters.duplicates++;
         return reply_submitted (core, asker, flow, true, effects);
     }
@@ -181,7 +182,7 @@ reel_request_submit (struct reel_core *core, const struct reel_asker *asker, str
         return reel_request_refuse (core, asker, "conflict", NULL, "/workflow_id",
                                     "another document was submitted under this workflow_id", effects);
     uint64_t fingerprint = reel_core_fingerprint (core, workflow_id);
-    uint64_t ended_seq = submission->fresh ? 0 : reel_map_get (&core->ended, fingerprint);
+    uint64_t ended_seq = submission->fresh || REEL_MUTANT_IS (26) ? 0 : reel_map_get (&core->ended, fingerprint);
     if (ended_seq != 0) {
         struct reel_read read = {.kind = REEL_READ_ENDED, .seq = ended_seq};
         return reel_request_read (core, asker, &read, header, document, effects);
@@ -194,7 +195,7 @@ reel_request_submit (struct reel_core *core, const struct reel_asker *asker, str
     if (core->live_bytes + document.len > core->setup.queue_bytes_max)
         return overloaded (core, asker, &core->counters.refused_queue_bytes,
                            "the limit of memory for live workflows (queue-bytes-max) is reached; try later", effects);
-    if (core->disk_low)
+    if (core->disk_low && !REEL_MUTANT_IS (28))
         return overloaded (core, asker, &core->counters.refused_disk,
                            "the disk of the journal is nearly full (disk-reserve-bytes); try later", effects);
     if (reel_map_get (&core->flows, fingerprint) != 0)

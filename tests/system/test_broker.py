@@ -297,14 +297,21 @@ class Broker(unittest.TestCase):
             resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
 
         self.start(preexec_fn=limit)
-        with self.connect(zmq.DEALER, "client") as client:
+        with self.connect(zmq.DEALER, "client") as client, self.connect(zmq.SUB, "events") as events:
+            self.assertEqual(b"beat", events.recv_multipart()[0])  # so the subscription is there
             self.flood(client, "d", 200, 50000)
             self.assertEqual(EX_IOERR, self.process.wait(DEADLINE_MS / 1000))
             acknowledged = self.answers(client, 500)
+            published = set()
+            while events.poll(500):
+                topic, event = events.recv_multipart()
+                if topic != b"beat":
+                    published.add(msgpack.unpackb(event)["seq"])
         self.assertLess(len(acknowledged), 100)
         self.start()
         accepted = self.accepted()
         self.assertEqual(acknowledged, {name: accepted.get(name) for name in acknowledged})
+        self.assertEqual(set(), published - set(accepted.values()))
 
     def test_time_that_it_did_not_run_expires_nothing(self):
         self.start("--lease-ms", "1000", "--heartbeat-ms", "200")

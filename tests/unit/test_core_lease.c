@@ -73,6 +73,21 @@ START_TEST (lease_expires_after_its_term)
 }
 END_TEST
 
+START_TEST (wall_clock_that_is_set_expires_nothing)
+{
+    running (NULL);
+    broker_pass_ms (&broker, 5000);
+    broker.wall_us += INT64_C (7200000000);
+    broker_tick (&broker);
+    broker.wall_us -= INT64_C (3600000000);
+    broker_tick (&broker);
+    broker_pass_ms (&broker, 4999);
+    broker_expect_nothing (&broker);
+    broker_pass_ms (&broker, 1);
+    broker_expect (&broker, "3 wf.3 workflow.requeued {'reason':'worker_lost'}");
+}
+END_TEST
+
 START_TEST (heartbeats_and_reports_renew_it_however_long_a_step_runs)
 {
     running ("[" STARTED ("a", "1", "false") "]");
@@ -647,6 +662,7 @@ main (void)
     TCase *tests = tcase_create ("lease");
     tcase_add_checked_fixture (tests, set_up, tear_down);
     tcase_add_test (tests, lease_expires_after_its_term);
+    tcase_add_test (tests, wall_clock_that_is_set_expires_nothing);
     tcase_add_test (tests, heartbeats_and_reports_renew_it_however_long_a_step_runs);
     tcase_add_test (tests, heartbeat_without_the_lease_does_not_renew_it);
     tcase_add_test (tests, leases_expire_one_by_one);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,16 @@
 static char directory[64];
 static struct reel_journal *journal;
 static struct reel_error err;
+
+/* Goes before the C library's: SQLite syncs through here. */
+static unsigned syncs;
+
+int
+fdatasync (int fd)
+{
+    syncs++;
+    return (int) syscall (SYS_fdatasync, fd);
+}
 
 static int
 remove_entry (const char *path, const struct stat *info, int type, struct FTW *where)
@@ -275,6 +286,18 @@ START_TEST (stale_epoch)
     append_epoch (5);
     append_epoch (6);
     ck_assert_uint_eq (replay ().records, 3);
+}
+END_TEST
+
+/* What SQLite calls a commit is on disk when it returns. */
+START_TEST (every_commit_is_synced)
+{
+    open_it ();
+    for (int i = 0; i < 20; i++) {
+        unsigned before = syncs;
+        append_events (1, 1);
+        ck_assert_uint_gt (syncs, before);
+    }
 }
 END_TEST
 
@@ -535,6 +558,30 @@ START_TEST (rows)
 }
 END_TEST
 
+/* The row of an ended workflow cannot be written (there is one of its number): then its end is not written either. */
+START_TEST (row_and_batch_stand_or_fall_together)
+{
+    open_it ();
+    for (int round = 0; round < 2; round++) {
+        struct reel_journal_row row = {.accepted_seq = 1,
+                                       .ended_seq = reel_journal_last_seq (journal) + 1,
+                                       .workflow_id = reel_slice_text ("w"),
+                                       .status = "failed"};
+        struct reel_buf records = {0};
+        add_event (&records, row.ended_seq, 0, 1);
+        struct reel_journal_batch batch = {
+            .epoch = 5, .first_seq = row.ended_seq, .event_count = 1, .rows = &row, .row_count = 1};
+        batch.records = reel_buf_slice (&records);
+        ck_assert_int_eq (reel_journal_append (journal, &batch, &err), round == 0 ? REEL_OK : REEL_IO);
+        reel_buf_free (&records);
+    }
+    ck_assert_int_eq (reel_journal_rest (journal, true, &err), REEL_IO);
+    reopen ();
+    ck_assert_uint_eq (replay ().last_seq, 1);
+    ck_assert_uint_eq (list (UINT64_MAX, NULL, 10).count, 1);
+}
+END_TEST
+
 /* --- damage ------------------------------------------------------------------------------------ */
 
 static void
@@ -715,6 +762,7 @@ main (void)
     tcase_add_test (tcase, append_and_reopen);
     tcase_add_test (tcase, visitor_stops);
     tcase_add_test (tcase, stale_epoch);
+    tcase_add_test (tcase, every_commit_is_synced);
     tcase_add_test (tcase, second_opener);
     tcase_add_test (tcase, killed);
     tcase_add_test (tcase, paging);
@@ -722,6 +770,7 @@ main (void)
     tcase_add_test (tcase, byte_limit);
     tcase_add_test (tcase, one_workflow);
     tcase_add_test (tcase, rows);
+    tcase_add_test (tcase, row_and_batch_stand_or_fall_together);
     tcase_add_loop_test (tcase, damaged, 0, sizeof damages / sizeof *damages);
     tcase_add_test (tcase, lost_end);
     tcase_add_loop_test (tcase, lost_log, 0, 2);

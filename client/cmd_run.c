@@ -1,6 +1,7 @@
 /*
  * reel run: one workflow, here, with the worker's own run machine and adapters.
  */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "proto/json.h"
 #include "proto/scan.h"
 #include "worker/config.h"
+#include "worker/guard.h"
 #include "worker/local.h"
 
 #define TICK_MS 100
@@ -201,6 +203,15 @@ run (struct running *running)
     return EX_CANTCREAT;
 }
 
+static int
+be_guarded (void)
+{
+    if (reel_guard_start () == REEL_OK)
+        return REEL_OPTIONS_GO;
+    reel_complain ("nobody can watch over the commands: %s", strerror (errno));
+    return EX_OSERR;
+}
+
 int
 reel_command_run (int argc, char **argv)
 {
@@ -212,6 +223,8 @@ reel_command_run (int argc, char **argv)
     if (code == REEL_OPTIONS_GO)
         code = go_on (
             reel_input_value (running.session.options.operands[0], &running.input.document, &running.input_json));
+    if (code == REEL_OPTIONS_GO)
+        code = be_guarded ();
     if (code == REEL_OPTIONS_GO)
         code = load_registry (&running);
     if (code == REEL_OPTIONS_GO)

@@ -19,6 +19,7 @@
 #include "proto/scan.h"
 #include "worker/directory.h"
 #include "worker/exec_output.h"
+#include "worker/guard.h"
 #include "worker/process.h"
 #include "worker/template.h"
 #include "worker/words.h"
@@ -467,6 +468,9 @@ copy_lists (struct exec *exec, const struct reel_exec_setup *setup, struct reel_
             return status;
         reel_words_add (&exec->arguments, *at);
     }
+    const char *mark = getenv (REEL_GUARD_VARIABLE);
+    if (mark != NULL)
+        add_variable (&exec->environment, REEL_GUARD_VARIABLE, reel_slice_text (mark));
     for (const char *const *at = setup->environment != NULL ? setup->environment : none; *at != NULL; at++) {
         const char *value = getenv (*at);
         if (value != NULL)

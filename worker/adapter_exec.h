@@ -10,7 +10,7 @@
  *
  * The command has a working directory of its own, no shell, no environment but the allowed
  * variables and REEL_WORKFLOW_ID, REEL_STEP_ID, REEL_MODALITY, REEL_ATTEMPT, REEL_DELIVERY,
- * REEL_IDEMPOTENCY_KEY, and is ended together with everything it started.
+ * REEL_IDEMPOTENCY_KEY (and the guard's REEL_GUARD, worker/guard.h), and is ended together with everything it started.
  *
  * Errors: spawn_failed, bad_payload, exit_status (retryable when it is 75, EX_TEMPFAIL), signal,
  * timeout, cancelled, bad_output, limit_exceeded.

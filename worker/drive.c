@@ -53,6 +53,7 @@ step (struct reel_drive *drive, struct reel_run_event *event)
         return;
     event->wall_us = reel_clock_wall_us ();
     event->monotonic_us = reel_clock_monotonic_us ();
+    event->stalled_us = drive->turn_us != NULL ? event->monotonic_us - *drive->turn_us : 0;
     if (reel_run_step (drive->run, event, &drive->commands) != REEL_OK) {
         drive->commands.count = 0;
         drive->broken (drive);
@@ -132,6 +133,12 @@ void
 reel_drive_yield (struct reel_drive *drive)
 {
     step (drive, &(struct reel_run_event){.kind = REEL_RUN_YIELD});
+}
+
+void
+reel_drive_look (struct reel_drive *drive)
+{
+    step (drive, &(struct reel_run_event){.kind = REEL_RUN_TICK});
 }
 
 void

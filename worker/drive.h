@@ -24,6 +24,7 @@ struct reel_drive {
     void (*ended) (struct reel_drive *drive);                         /* the run has; its outbox may not be empty yet */
     void (*broken) (struct reel_drive *drive);                        /* out of memory: drop it */
     void (*idle) (struct reel_drive *drive); /* it was dropped, and the call that was under way is over */
+    const int64_t *turn_us; /* monotonic: when the loop last came round; NULL: nobody else can have the workflow */
     void *context;
 
     struct reel_task task;
@@ -40,6 +41,8 @@ void reel_drive_confirmed (struct reel_drive *drive, int64_t confirmed_us);
 void reel_drive_acked (struct reel_drive *drive, uint64_t index);
 void reel_drive_cancel (struct reel_drive *drive);
 void reel_drive_yield (struct reel_drive *drive);
+/* Lets the run see that the loop did not come round for long. */
+void reel_drive_look (struct reel_drive *drive);
 
 /* Ends what runs, and reports nothing more. Again: ends it at once. */
 void reel_drive_drop (struct reel_drive *drive);

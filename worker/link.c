@@ -38,6 +38,7 @@ struct reel_link {
     int64_t heartbeat_ms, lease_ms;
     uint64_t receipt_bytes_max, report_bytes_max, receipt_depth_max;
     int64_t heard_us; /* monotonic */
+    int64_t turn_us;  /* monotonic: the end of the last turn */
     int64_t ready_us; /* when READY was said */
     bool known;       /* READY was answered */
     bool welcomed;    /* it was once */
@@ -387,6 +388,7 @@ on_assign (struct reel_link *link)
     held->drive.ended = on_ended;
     held->drive.broken = on_broken;
     held->drive.idle = on_idle;
+    held->drive.turn_us = &link->turn_us;
     held->drive.context = link;
     reel_log (REEL_LOG_DEBUG, "workflow %.*s is begun, delivery %ju", REEL_TEXT (link->in.value[REEL_F_WORKFLOW_ID].s),
               (uintmax_t) link->in.value[REEL_F_DELIVERY].u);
@@ -554,12 +556,26 @@ send_again (struct reel_link *link, int64_t now_us)
     }
 }
 
+/* This process was stopped: each run has to know of it before it begins anything. */
+static void
+look_all (struct reel_link *link)
+{
+    struct reel_held *next;
+    for (struct reel_held *held = link->leases.first; held != NULL; held = next) {
+        next = held->next;
+        if (!held->ended)
+            reel_drive_look (&held->drive);
+    }
+}
+
 static void
 beat_due (struct reel_timer *timer)
 {
     struct reel_link *link = timer->context;
     int64_t now_us = reel_clock_monotonic_us ();
     reel_loop_arm (link->setup.loop, timer, now_us + link->heartbeat_ms * 1000);
+    if (now_us - link->turn_us >= link->lease_ms * 1000)
+        look_all (link);
     if (now_us - link->heard_us > link->lease_ms * 1000) {
         link->setup.silent (link->setup.context);
         return;
@@ -637,6 +653,7 @@ reel_link_end_turn (struct reel_link *link)
     }
     if (link->confirm && link->known)
         send_heartbeat (link);
+    link->turn_us = reel_clock_monotonic_us ();
     if ((link->stops == 0 && !link->given_up) || link->leases.count > 0)
         return false;
     if (!link->lost) {
@@ -655,6 +672,7 @@ reel_link_create (const struct reel_link_setup *setup, struct reel_link **out)
     if (link == NULL)
         return REEL_NO_MEMORY;
     link->setup = *setup;
+    link->turn_us = reel_clock_monotonic_us ();
     link->beat = (struct reel_timer){.due = beat_due, .context = link};
     link->tell = (struct reel_timer){.due = tell_due, .context = link};
     link->drain = (struct reel_timer){.due = drain_over, .context = link};

@@ -18,6 +18,7 @@
 #include "proto/json.h"
 #include "proto/scan.h"
 #include "worker/config.h"
+#include "worker/guard.h"
 #include "worker/shell.h"
 
 enum { BROKER, CONFIG, NAME, SLOTS, DRAIN_MS, LOG, LIST_DISPATCH, JSON, CHECK_CONFIG };
@@ -213,6 +214,12 @@ main (int argc, char **argv)
     if (code != REEL_OPTIONS_GO)
         return code;
     reel_log_start (spec.program, (enum reel_log_level) options.values[LOG].number);
+    bool works = !options.values[LIST_DISPATCH].flag && !options.values[CHECK_CONFIG].flag;
+    if (works && reel_guard_start () != REEL_OK) {
+        reel_log (REEL_LOG_ERROR, "nobody can watch over the commands: %s", strerror (errno));
+        reel_options_free (&options);
+        return EX_OSERR;
+    }
     code = reel_registry_create (&registry) == REEL_OK ? run (&options, registry) : EX_OSERR;
     reel_registry_destroy (&registry);
     reel_options_free (&options);

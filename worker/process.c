@@ -160,9 +160,8 @@ read_file (const char *path, struct reel_buf *out)
     return got >= 0 && !out->failed;
 }
 
-/* Was it started with this entry in its environment? */
-static bool
-carries (pid_t pid, const char *marker)
+bool
+reel_process_carries (pid_t pid, const char *marker)
 {
     char path[64];
     struct reel_buf environment = {0};
@@ -214,7 +213,7 @@ sweep_child (struct reel_process *process, pid_t pid)
         return false;
     if (is_leaving (pid, process->child.pid))
         return true;
-    if (!carries (pid, process->marker))
+    if (!reel_process_carries (pid, process->marker))
         return false;
     kill (pid, SIGKILL);
     return true;

@@ -45,4 +45,7 @@ enum reel_status reel_process_start (struct reel_process *process, char *const *
 /* TERM, and KILL after the grace. Called again: KILL now. */
 void reel_process_end (struct reel_process *process);
 
+/* Was the process started with this "NAME=value" in its environment? false: or it cannot be seen. */
+bool reel_process_carries (pid_t pid, const char *marker);
+
 #endif

@@ -344,6 +344,8 @@ take_confirmed (struct reel_run *run, int64_t confirmed_us)
     if (!run->confirmed || confirmed_us > run->confirmed_us)
         run->confirmed_us = REEL_MUTANT_IS (32) ? run->monotonic_us : confirmed_us;
     run->confirmed = true;
+    if (confirmed_us >= run->doubted_us)
+        run->doubted = false;
     if (run->phase == PHASE_DURABLE)
         reel_run_dispatch (run);
 }
@@ -460,6 +462,10 @@ reel_run_step (struct reel_run *run, const struct reel_run_event *event, struct 
         return REEL_NO_MEMORY;
     run->wall_us = event->wall_us > run->wall_us ? event->wall_us : run->wall_us;
     run->monotonic_us = event->monotonic_us > run->monotonic_us ? event->monotonic_us : run->monotonic_us;
+    if (run->lease_ms > 0 && event->stalled_us >= run->lease_ms * 1000) {
+        run->doubted = true;
+        run->doubted_us = run->monotonic_us;
+    }
     run->tell = run->abort = run->confirm = run->wake = run->dispatch = run->ended = false;
     uint64_t last = reel_run_outbox_last (&run->outbox);
     enum reel_status status = take (run, event);

@@ -13,7 +13,8 @@
  *
  * A step that is not idempotent is dispatched only when the outbox is empty and the lease was
  * confirmed less than lease_ms ago; idempotent ones flow without waiting, until the outbox holds
- * REEL_OUTBOX_BYTES_MAX or REEL_OUTBOX_EVENTS_MAX: then the next attempt waits for an ACKED.
+ * REEL_OUTBOX_BYTES_MAX or REEL_OUTBOX_EVENTS_MAX: then the next attempt waits for an ACKED. When the process did
+ * not run for lease_ms (it was stopped, and somebody else may have the workflow by now), they wait for a CONFIRMED too.
  */
 #ifndef REEL_WORKER_RUN_H
 #define REEL_WORKER_RUN_H
@@ -88,6 +89,7 @@ struct reel_run_event {
     enum reel_run_event_kind kind;
     int64_t wall_us;
     int64_t monotonic_us;
+    int64_t stalled_us; /* how long nobody looked at events before this one */
     union {
         struct reel_run_result result; /* FINISHED */
         struct reel_slice checkpoint;  /* CHECKPOINT: msgpack */

@@ -136,10 +136,17 @@ protected_work_may_go (struct reel_run *run)
     return false;
 }
 
+static bool
+other_work_may_go (struct reel_run *run)
+{
+    run->confirm = run->confirm || run->doubted;
+    return !run->doubted;
+}
+
 void
 reel_run_dispatch (struct reel_run *run)
 {
-    if (!reel_run_idempotent (run) && !protected_work_may_go (run)) {
+    if (!(reel_run_idempotent (run) ? other_work_may_go (run) : protected_work_may_go (run))) {
         run->phase = PHASE_DURABLE;
         return;
     }

@@ -19,7 +19,7 @@ enum reel_run_phase {
     PHASE_NEW,     /* nothing happened yet */
     PHASE_ROOM,    /* the outbox is full: the next attempt waits until it is not */
     PHASE_HOOK,    /* a hook is open */
-    PHASE_DURABLE, /* step.started is reported; the call waits for the rule that protects paid work */
+    PHASE_DURABLE, /* step.started is reported; the call waits for reel_run_dispatch() to allow it */
     PHASE_CALL,    /* a dispatch is open */
     PHASE_BACKOFF, /* the next attempt has its time */
     PHASE_ENDED
@@ -86,6 +86,8 @@ struct reel_run {
     int64_t monotonic_us;
     bool confirmed;       /* at all */
     int64_t confirmed_us; /* when the newest message that was answered was sent */
+    bool doubted;         /* this process did not run for lease_ms: is the lease still ours? */
+    int64_t doubted_us;   /* when that was noticed */
     struct reel_run_outbox outbox;
     struct reel_buf told;
     struct reel_buf error;

@@ -271,13 +271,13 @@ class Stage:
         self.endpoints = broker.endpoints
         return broker
 
-    def worker(self, *options, config=None, wait=True, **popen):
-        """Starts a worker, and waits until the broker knows it."""
+    def worker(self, *options, config=None, endpoint=None, wait=True, **popen):
+        """Starts a worker, and waits until the broker knows it. `endpoint`: where it finds the broker."""
         name = f"worker-{len(self.processes)}"
         if config is not None:
             options = [*options, "--config", self.file(f"{name}.zpl", config)]
-        worker = Process(self, "worker", [BIN / "reel-worker", "--broker", self.endpoints["worker"], "--name", name,
-                                          *options], **popen)
+        worker = Process(self, "worker", [BIN / "reel-worker", "--broker", endpoint or self.endpoints["worker"],
+                                          "--name", name, *options], **popen)
         worker.label = name
         if wait:
             until(lambda: name in [row["name"] for row in self.ask(b"WORKERS")[1]["workers"]], f"{name} is known")

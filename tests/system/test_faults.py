@@ -3,7 +3,6 @@ what was published is what is kept. And what is refused, with each code of the w
 import os
 import random
 import signal
-import threading
 import unittest
 
 import msgpack
@@ -11,6 +10,7 @@ import zmq
 
 import harness
 from harness import step, until, workflow
+from load import Listener, check_history
 
 # A step that notes each start in a ledger, then waits for the file `go`.
 LEDGER = """
@@ -30,40 +30,6 @@ echo '{"done": "'"$2"'"}'
 """
 
 
-class Listener(threading.Thread):
-    """Keeps every event and receipt that is published, through restarts of the broker."""
-
-    def __init__(self, stage):
-        super().__init__(daemon=True)
-        self.socket = stage.socket(zmq.SUB, "events", "")
-        self.socket.rcvtimeo = 100
-        self.seen, self.receipts, self.beats, self.doubles = {}, {}, 0, []
-        self.over = threading.Event()
-        self.start()
-
-    def run(self):
-        while not self.over.is_set():
-            try:
-                topic, body = self.socket.recv_multipart()
-            except zmq.Again:
-                continue
-            if topic == b"beat":
-                self.beats += 1
-            elif topic.startswith(b"receipt/"):
-                self.receipts.setdefault(topic[8:].decode(), []).append(body)
-            else:
-                event = msgpack.unpackb(body)
-                if "seq" in event and event["seq"] in self.seen:
-                    self.doubles.append(event["seq"])
-                if "seq" in event:
-                    self.seen[event["seq"]] = event
-        self.socket.close(0)
-
-    def stop(self):
-        self.over.set()
-        self.join()
-
-
 class Faults(harness.TestCase):
     def set_stage(self, stage):
         stage.file("once.sh", SCRIPT)
@@ -78,19 +44,6 @@ class Faults(harness.TestCase):
 
     def let_go(self):
         self.stage.file("go", "")
-
-    def check_history(self, events):
-        """Gap-free over the broker and over each workflow, one end for each."""
-        self.assertEqual(list(range(1, len(events) + 1)), [event["seq"] for event in events])
-        indexes, ends = {}, {}
-        for event in events:
-            workflow_id = event["workflow_id"]
-            indexes[workflow_id] = indexes.get(workflow_id, 0) + 1
-            self.assertEqual(indexes[workflow_id], event["index"])
-            self.assertNotIn(workflow_id, ends, "an event after the end")
-            if event["kind"] in ("workflow.succeeded", "workflow.failed"):
-                ends[workflow_id] = event
-        return ends
 
     def test_broker_killed_under_load(self):
         self.stage.broker("--lease-ms", "3000", "--heartbeat-ms", "300")
@@ -121,7 +74,7 @@ class Faults(harness.TestCase):
             self.assertEqual(["succeeded"] * 3, [one["status"] for one in receipt["steps"]])
         until(lambda: self.stage.ask(b"STATS")[1]["gauges"]["running"] == 0, "nothing is under way")
         events = self.stage.events()
-        ends = self.check_history(events)
+        ends = check_history(self, events)
         self.assertLessEqual(set(acknowledged), set(ends))
         outcomes = {}
         for event in events:
@@ -154,7 +107,7 @@ class Faults(harness.TestCase):
         self.assertEqual(("succeeded", 2), (receipt["status"], receipt["deliveries"]))
         self.assertEqual(["slow", "slow"], self.ledger())
         events = self.stage.events(workflow_id)
-        self.check_history(events)
+        check_history(self, events)
         self.assertEqual(["made", "slow"], [event["step_id"] for event in events if event["kind"] == "step.succeeded"])
         with self.stage.socket(zmq.REQ, "client") as socket:
             socket.send_multipart([b"REEL1", b"RECEIPT", msgpack.packb({"workflow_id": workflow_id})])

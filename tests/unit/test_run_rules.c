@@ -91,6 +91,34 @@ START_TEST (protect_lets_idempotent_steps_flow)
 }
 END_TEST
 
+/* Whoever was stopped for so long may have been replaced: nothing is begun before it is known. */
+START_TEST (stalled_run_begins_nothing_before_its_lease_is_confirmed)
+{
+    static const int64_t lease_us = 10000 * 1000;
+    for (int stalled = 0; stalled < 2; stalled++) {
+        run_bench_start (&bench, WORKFLOW (STEP ("a", "idem", ""), STEP ("b", "idem", "")));
+        run_bench_confirm (&bench);
+        run_bench_forget (&bench);
+        run_bench_pass_ms (&bench, 20000);
+        run_bench_feed (&bench, (struct reel_run_event){.kind = REEL_RUN_TICK, .stalled_us = lease_us - !stalled});
+        run_bench_succeed (&bench, "{}");
+        if (!stalled) {
+            run_bench_expect (&bench, "succeeded a", "started b 1 idempotent hold", "dispatch b 1");
+        } else {
+            run_bench_expect (&bench, "succeeded a", "started b 1 idempotent hold", "confirm");
+            /* An answer to what was sent before it was stopped says nothing. */
+            run_bench_feed (&bench, (struct reel_run_event){.kind = REEL_RUN_CONFIRMED, .confirmed_us = 1});
+            run_bench_ack_all (&bench);
+            run_bench_expect (&bench, "confirm", "confirm");
+            run_bench_confirm (&bench);
+            run_bench_expect (&bench, "dispatch b 1");
+        }
+        run_bench_free (&bench);
+        run_bench_init (&bench);
+    }
+}
+END_TEST
+
 START_TEST (protect_confirms_a_lease_that_was_never_confirmed)
 {
     run_bench_start (&bench, WORKFLOW (STEP ("a", "paid", "")));
@@ -1372,6 +1400,7 @@ main (void)
     tcase_add_test (tc, protect_waits_for_everything_reported_before);
     tcase_add_test (tc, protect_covers_resumable_steps);
     tcase_add_test (tc, protect_lets_idempotent_steps_flow);
+    tcase_add_test (tc, stalled_run_begins_nothing_before_its_lease_is_confirmed);
     tcase_add_test (tc, protect_confirms_a_lease_that_was_never_confirmed);
     tcase_add_test (tc, protect_holds_for_less_than_lease_ms);
     tcase_add_test (tc, protect_asks_once_and_again_only_when_the_answer_is_too_old);

@@ -301,8 +301,7 @@ open_all (struct reel_journal *journal, const struct reel_journal_setup *setup, 
     if ((status = set_up (journal, err)) != REEL_OK || (status = check_format (journal, err)) != REEL_OK
         || (status = prepare (journal, err)) != REEL_OK || (status = find_end (journal, err)) != REEL_OK
         || (status = reel_journal_tail_open (journal, &tail, err)) != REEL_OK
-        || (status = check_tail (journal, &tail, err)) != REEL_OK
-        || (status = reel_journal_tail_write (journal, err)) != REEL_OK)
+        || (status = check_tail (journal, &tail, err)) != REEL_OK)
         return status;
     if (!setup->vfs && !sync_directory (setup->directory))
         return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", setup->directory, strerror (errno));

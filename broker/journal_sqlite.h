@@ -88,7 +88,8 @@ struct reel_journal_tail {
 
 enum reel_status reel_journal_tail_open (struct reel_journal *journal, struct reel_journal_tail *tail,
                                          struct reel_error *err) REEL_MUST_USE;
-/* After a commit, and without a sync: on a disk that lost it, the older one is still true. */
+/* After a commit, and without a sync: on a disk that lost it, the older one is still true. Never before one: what was
+ * found at an opening may be there but not synced, and go with the machine. */
 enum reel_status reel_journal_tail_write (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
 void reel_journal_tail_close (struct reel_journal *journal);
 

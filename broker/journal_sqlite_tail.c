@@ -39,6 +39,14 @@ decode (const uint8_t bytes[TAIL_BYTES], struct reel_journal_tail *tail)
     return true;
 }
 
+/* The first one was written, but when the machine stopped only the file's size was on disk. */
+static bool
+is_blank (const uint8_t bytes[TAIL_BYTES])
+{
+    static const uint8_t zeros[TAIL_BYTES];
+    return memcmp (bytes, zeros, TAIL_BYTES) == 0;
+}
+
 static enum reel_status
 fail (struct reel_journal *journal, int code, struct reel_error *err)
 {
@@ -78,7 +86,7 @@ reel_journal_tail_open (struct reel_journal *journal, struct reel_journal_tail *
     if (code != SQLITE_OK)
         return fail (journal, code, err);
     *tail = (struct reel_journal_tail){0};
-    if (size != 0 && (size != TAIL_BYTES || !decode (bytes, tail)))
+    if (size != 0 && (size != TAIL_BYTES || (!is_blank (bytes) && !decode (bytes, tail))))
         return reel_error_set (
             err, REEL_INVALID, "journal_damaged", NULL,
             "%s is damaged, so it cannot be told whether %s is complete: restore both from a backup, or "

@@ -72,6 +72,7 @@ struct handle {
     struct file *file;
     int lock;
     bool delete_on_close;
+    bool syncs_directory; /* its next sync does, too */
 };
 
 /* --- bytes ----------------------------------------------------------------------------------- */
@@ -240,6 +241,14 @@ sync_file (struct disk *disk, struct file *file)
     forget_changes (file);
 }
 
+/* There is one directory for all. */
+static void
+sync_directory (struct disk *disk)
+{
+    for (struct file *file = disk->files; file; file = file->next)
+        file->linked_durably = file->linked;
+}
+
 /* --- faults ---------------------------------------------------------------------------------- */
 
 enum verdict { GO, FAIL, GO_THEN_FAIL };
@@ -344,9 +353,12 @@ file_sync (sqlite3_file *base, int flags)
     struct file *file = handle->file;
     (void) flags;
     enum verdict verdict = judge (handle->disk, DISK_SYNC);
-    if (verdict != FAIL)
+    if (verdict != FAIL) {
         sync_file (handle->disk, file);
-    else if (!handle->disk->crashed)
+        if (handle->syncs_directory)
+            sync_directory (handle->disk);
+        handle->syncs_directory = false;
+    } else if (!handle->disk->crashed)
         for (size_t i = 0; i < file->change_count; i++)
             file->changes[i].forsaken = true;
     return verdict == GO ? SQLITE_OK : SQLITE_IOERR_FSYNC;
@@ -465,6 +477,9 @@ vfs_open (sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int
     }
     file->handles++;
     handle->file = file;
+    /* As Unix has it. */
+    handle->syncs_directory = (flags & SQLITE_OPEN_CREATE)
+                              && (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL));
     handle->base.pMethods = &methods;
     handle->next = disk->handles;
     disk->handles = handle;
@@ -474,7 +489,7 @@ vfs_open (sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int
 }
 
 static int
-vfs_delete (sqlite3_vfs *vfs, const char *path, int sync_directory)
+vfs_delete (sqlite3_vfs *vfs, const char *path, int durably)
 {
     struct disk *disk = disk_of (vfs);
     struct file *file = disk->crashed ? NULL : find_file (disk, path);
@@ -483,7 +498,8 @@ vfs_delete (sqlite3_vfs *vfs, const char *path, int sync_directory)
     enum verdict verdict = judge (disk, DISK_DELETE);
     if (verdict != FAIL) {
         file->linked = false;
-        file->linked_durably = file->linked_durably && !sync_directory;
+        if (durably)
+            sync_directory (disk);
         sweep (disk);
     }
     return verdict == GO ? SQLITE_OK : SQLITE_IOERR_DELETE;
@@ -616,8 +632,6 @@ static void
 forget_faults (struct disk *disk)
 {
     disk->crashed = false;
-    disk->crash_at = disk->operations = 0;
-    memset (disk->counts, 0, sizeof disk->counts);
     memset (disk->faults, 0, sizeof disk->faults);
 }
 
@@ -638,7 +652,8 @@ disk_copy (const struct disk *from, struct disk *to)
 {
     forget_files (to);
     forget_faults (to);
-    to->limit = 0;
+    to->crash_at = to->operations = to->limit = 0;
+    memset (to->counts, 0, sizeof to->counts);
     for (const struct file *file = from->files; file; file = file->next)
         copy_file (file, add_file (to, file->path));
     sweep (to);

@@ -4,8 +4,9 @@
  *
  * As a real one it keeps what was synced, and a byte that was not written is never changed by a write beside it
  * (SQLite's "powersafe overwrite"). A sync that fails has given up what it was to keep: a later one that succeeds does
- * not bring it back. Syncing a file that was made makes its name durable too. Several disks may exist, each a VFS with
- * a name of its own. Running out of real memory ends the program.
+ * not bring it back. Syncing a file that was made makes its name durable too, and the first sync of a log or journal
+ * that may have been made syncs the directory, as SQLite's VFS for Unix does it. Several disks may exist, each a VFS
+ * with a name of its own. Running out of real memory ends the program.
  */
 #ifndef REEL_TESTS_SUPPORT_DISK_H
 #define REEL_TESTS_SUPPORT_DISK_H
@@ -42,7 +43,7 @@ void disk_reseed (struct disk *disk, uint64_t seed);
 
 /* --- faults --------------------------------------------------------------------------------- */
 
-/* All operations but reads since the disk was made, copied to, or restarted; or those of one kind. */
+/* All operations but reads since the disk was made or copied to; or those of one kind. */
 uint64_t disk_operations (const struct disk *disk);
 uint64_t disk_count (const struct disk *disk, enum disk_operation kind);
 /* Stops at operation `at` of disk_operations() (the first is 1; 0: never), before it has been done or after. Whoever
@@ -51,7 +52,8 @@ void disk_crash_at (struct disk *disk, uint64_t at, bool after);
 /* Stops now. */
 void disk_crash (struct disk *disk);
 bool disk_crashed (const struct disk *disk);
-/* Goes on after a crash (or without one). All files must have been closed. Faults are over, a limit stays. */
+/* Goes on after a crash (or without one). All files must have been closed. Faults that were to come are over; a crash
+ * that is, and a limit, stay. */
 void disk_restart (struct disk *disk, enum disk_restart how);
 /* The operation number `at` of its kind from now on fails, and with `lasting` all later ones (0: none does). A write
  * that fails may have written a part. */

@@ -80,7 +80,7 @@ read_record (const struct reader *reader, uint64_t seq)
     return REEL_OK;
 }
 
-/* The final record names the accepting one. */
+/* The final record has the document, or names the accepting one, which then is there as well. */
 static enum reel_status
 read_ended (const struct reader *reader, uint64_t seq)
 {
@@ -94,7 +94,9 @@ read_ended (const struct reader *reader, uint64_t seq)
                                reader->err);
     if (status != REEL_OK)
         return status;
-    return record.kind == REEL_RECORD_ENDED ? read_record (reader, record.accepted_seq) : REEL_NOT_FOUND;
+    if (record.kind != REEL_RECORD_ENDED)
+        return REEL_NOT_FOUND;
+    return record.document.len > 0 ? REEL_OK : read_record (reader, record.accepted_seq);
 }
 
 struct listing {
@@ -103,8 +105,9 @@ struct listing {
 };
 
 static enum reel_status
-list_row (void *context, const struct reel_journal_row *row)
+list_row (void *context, const struct reel_journal_row *row, struct reel_error *err)
 {
+    (void) err;
     struct listing *listing = context;
     reel_core_row_pack (listing->out, row);
     listing->page.count++;
@@ -196,6 +199,7 @@ reel_commit_carry_out (struct reel_journal *journal, struct reel_batch *batch, s
     if (status == REEL_OK || REEL_MUTANT_IS (4))
         status = read_all (journal, batch, err);
     batch->last_seq = reel_journal_last_seq (journal);
+    batch->journal_bytes = reel_journal_bytes (journal, &batch->journal_free_bytes);
     return status;
 }
 
@@ -218,20 +222,22 @@ hand_back (struct reel_commit *commit, struct reel_batch *batch, enum reel_statu
     REEL_ASSERT (write (commit->done_fd, &one, sizeof one) == (ssize_t) sizeof one);
 }
 
-/* The next batch, or NULL: to stop, or (`*idle`) to rest, which is worth doing once after work. */
+/* The next batch, or NULL: to stop, or (`*idle`) to rest, which is worth doing once after work, and at once where there is
+ * much to do. */
 static struct reel_batch *
 wait_for_work (struct reel_commit *commit, bool rested, bool *idle)
 {
+    bool restless = reel_journal_restless (commit->journal);
     struct timespec until;
     (void) clock_gettime (CLOCK_MONOTONIC, &until);
-    until.tv_nsec += REST_AFTER_MS * 1000000L;
+    until.tv_nsec += restless ? 0 : REST_AFTER_MS * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
     int code = 0;
     (void) pthread_mutex_lock (&commit->lock);
     while (!commit->work && !commit->stop && code != ETIMEDOUT)
-        code = rested ? pthread_cond_wait (&commit->wake, &commit->lock)
-                      : pthread_cond_timedwait (&commit->wake, &commit->lock, &until);
+        code = rested && !restless ? pthread_cond_wait (&commit->wake, &commit->lock)
+                                   : pthread_cond_timedwait (&commit->wake, &commit->lock, &until);
     struct reel_batch *batch = commit->work;
     *idle = !batch && !commit->stop;
     (void) pthread_mutex_unlock (&commit->lock);

@@ -16,6 +16,7 @@ struct reel_batch {
     size_t reading_count, reading_cap;
     struct reel_buf bodies; /* what the readings lie in */
     uint64_t last_seq;      /* durable after it */
+    uint64_t journal_bytes, journal_free_bytes;
 };
 
 /* Empties; memory is kept as far as it is small. */

@@ -7,7 +7,10 @@
  * journal has seen is refused, so that a replicated engine can stand here one day.
  *
  * One thread owns a journal. Beside the batches it keeps one row for each ended workflow,
- * written in the same commit, for LIST and for finding a receipt.
+ * written in the same commit, for LIST, for finding a receipt, and for recovery from a snapshot.
+ *
+ * Batches and rows that are retained no longer are not shown from the commit on that says so; they are removed
+ * little by little, when the journal rests.
  */
 #ifndef REEL_BROKER_JOURNAL_H
 #define REEL_BROKER_JOURNAL_H
@@ -36,6 +39,9 @@ struct reel_journal_batch {
     struct reel_slice records; /* framed, one after the other */
     const struct reel_journal_row *rows;
     size_t row_count;
+    bool snapshot_begins;   /* in this batch; when it has ended, recovery goes from this batch */
+    bool snapshot_ends;     /* the one begun last, here or earlier */
+    uint64_t forgotten_seq; /* events and ended workflows up to it are retained no longer; 0: nothing new */
 };
 
 struct reel_journal_setup {
@@ -65,16 +71,34 @@ enum reel_status reel_journal_append (struct reel_journal *journal, const struct
  */
 enum reel_status reel_journal_rest (struct reel_journal *journal, bool idle, struct reel_error *err) REEL_MUST_USE;
 
-/* Calls `visit` for every record, oldest first, until it returns other than REEL_OK, which is then returned. */
+/* Is there housekeeping that need not wait until there has been nothing to append for a while? */
+bool reel_journal_restless (const struct reel_journal *journal);
+
+/* --- recovery ------------------------------------------------------------------------------ */
+
+/* Is there a complete snapshot to recover from? */
+bool reel_journal_has_snapshot (const struct reel_journal *journal);
+/*
+ * Calls `visit` for every record, oldest first, until it returns other than REEL_OK, which is then returned. `all`: from
+ * the oldest batch that is kept; otherwise from the batch in which the last complete snapshot begins, if there is one.
+ * What was visited is what was written, and nothing in between is missing: else REEL_IO.
+ */
 typedef enum reel_status (*reel_journal_visit_fn) (void *context, struct reel_slice record, struct reel_error *err);
-enum reel_status reel_journal_replay (struct reel_journal *journal, reel_journal_visit_fn visit, void *context,
-                                      struct reel_error *err) REEL_MUST_USE;
+enum reel_status reel_journal_replay (struct reel_journal *journal, bool all, reel_journal_visit_fn visit,
+                                      void *context, struct reel_error *err) REEL_MUST_USE;
+/* Calls `visit` for the row of every ended workflow that is retained, in the order of acceptance. */
+typedef enum reel_status (*reel_journal_row_fn) (void *context, const struct reel_journal_row *row,
+                                                 struct reel_error *err);
+enum reel_status reel_journal_ended (struct reel_journal *journal, reel_journal_row_fn visit, void *context,
+                                     struct reel_error *err) REEL_MUST_USE;
 
 /* --- reading between commits --------------------------------------------------------------- */
 
-/* The newest durable event, and the oldest kept one (0 and 1 when there is none yet). */
+/* The newest durable event, and the oldest one that is retained (0 and 1 when there is none yet). */
 uint64_t reel_journal_last_seq (const struct reel_journal *journal);
 uint64_t reel_journal_first_seq (const struct reel_journal *journal);
+/* What its files took when it last rested, and how much of that is free for what is still to come. */
+uint64_t reel_journal_bytes (const struct reel_journal *journal, uint64_t *free_bytes);
 
 /*
  * Appends events with seq > after, oldest first, to `out` as msgpack maps one after the
@@ -100,7 +124,6 @@ enum reel_status reel_journal_record (struct reel_journal *journal, uint64_t seq
                                       struct reel_error *err) REEL_MUST_USE;
 
 /* Calls `visit` for rows with accepted_seq < before, newest first, of that status (NULL: any), at most `limit`. */
-typedef enum reel_status (*reel_journal_row_fn) (void *context, const struct reel_journal_row *row);
 enum reel_status reel_journal_list (struct reel_journal *journal, uint64_t before, const char *status, uint32_t limit,
                                     reel_journal_row_fn visit, void *context, struct reel_error *err) REEL_MUST_USE;
 

@@ -19,45 +19,45 @@
 #include "base/mutant.h"
 #include "broker/core/record.h"
 
-#define APPLICATION_ID 0x7265656c /* "reel" */
-#define FORMAT 1
-
 /* Pages of the write-ahead log from which on a checkpoint is worth it, without and with work waiting. */
+#define PAGE_BYTES 16384
 #define IDLE_LOG_PAGES 64
 #define BUSY_LOG_PAGES 1024
 
-static const char create_sql[] = "BEGIN IMMEDIATE;"
-                                 "CREATE TABLE batch (number INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL,"
-                                 " event_count INTEGER NOT NULL, epoch INTEGER NOT NULL, chain BLOB NOT NULL,"
-                                 " records BLOB NOT NULL);"
-                                 "CREATE TABLE ended (accepted_seq INTEGER PRIMARY KEY, ended_seq INTEGER NOT NULL,"
-                                 " workflow_id TEXT NOT NULL, origin TEXT, status TEXT NOT NULL,"
-                                 " submitted_us INTEGER NOT NULL, started_us INTEGER NOT NULL,"
-                                 " finished_us INTEGER NOT NULL, deliveries INTEGER NOT NULL);"
-                                 "CREATE INDEX ended_rare ON ended (status, accepted_seq) WHERE status <> 'succeeded';"
-                                 "PRAGMA application_id = 1919247724;"
-                                 "PRAGMA user_version = 1;"
-                                 "COMMIT;";
-
-#define ROW_COLUMNS                                                                                                    \
-    "accepted_seq, ended_seq, workflow_id, origin, status, submitted_us, started_us, finished_us, deliveries"
+/* A row, and whether it is what was written. */
+#define ROW REEL_JOURNAL_ROW ", row_check IS row_check (" REEL_JOURNAL_ROW ")"
 
 static const char *const statement_sql[REEL_JOURNAL_STATEMENT_COUNT] = {
     [REEL_JOURNAL_BEGIN] = "BEGIN IMMEDIATE",
     [REEL_JOURNAL_COMMIT] = "COMMIT",
     [REEL_JOURNAL_APPEND] = "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
-    [REEL_JOURNAL_ADD_ROW] = "INSERT INTO ended VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [REEL_JOURNAL_REPLAY] = "SELECT number, first_seq, event_count, epoch, chain, records FROM batch ORDER BY number",
+    [REEL_JOURNAL_ADD_ROW] = "INSERT INTO ended VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+                             " row_check (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9))",
+    [REEL_JOURNAL_REPLAY] = "SELECT number, first_seq, event_count, epoch, chain, records FROM batch WHERE number >= ?"
+                            " ORDER BY number",
     [REEL_JOURNAL_LAST] =
         "SELECT number, first_seq + event_count - 1, epoch, chain FROM batch ORDER BY number DESC LIMIT 1",
     [REEL_JOURNAL_CHAIN] = "SELECT chain FROM batch WHERE number = ?",
     [REEL_JOURNAL_PLACE] = "SELECT first_seq FROM batch WHERE number = ?",
     [REEL_JOURNAL_LOAD] = "SELECT first_seq, event_count, records FROM batch WHERE number = ?",
-    [REEL_JOURNAL_LIST] = "SELECT " ROW_COLUMNS " FROM ended WHERE accepted_seq < ? ORDER BY accepted_seq DESC LIMIT ?",
-    [REEL_JOURNAL_LIST_STATUS] = "SELECT " ROW_COLUMNS " FROM ended WHERE accepted_seq < ? AND status = ?3"
+    [REEL_JOURNAL_LIST] = "SELECT " ROW " FROM ended WHERE accepted_seq < ?1 AND ended_seq >= ?3"
+                          " ORDER BY accepted_seq DESC LIMIT ?2",
+    [REEL_JOURNAL_LIST_STATUS] = "SELECT " ROW " FROM ended WHERE accepted_seq < ?1 AND ended_seq >= ?3 AND status = ?4"
                                  " ORDER BY accepted_seq DESC LIMIT ?2",
-    [REEL_JOURNAL_LIST_RARE] = "SELECT " ROW_COLUMNS " FROM ended INDEXED BY ended_rare WHERE accepted_seq < ?"
-                               " AND status = ?3 AND status <> 'succeeded' ORDER BY accepted_seq DESC LIMIT ?2",
+    [REEL_JOURNAL_LIST_RARE] = "SELECT " ROW " FROM ended INDEXED BY ended_rare WHERE accepted_seq < ?1"
+                               " AND ended_seq >= ?3 AND status = ?4 AND status <> 'succeeded'"
+                               " ORDER BY accepted_seq DESC LIMIT ?2",
+    [REEL_JOURNAL_ENDED] = "SELECT " ROW " FROM ended WHERE ended_seq >= ? ORDER BY accepted_seq",
+    [REEL_JOURNAL_HEAD] = "SELECT first_seq, kept_number, kept_chain, snapshot_number FROM head",
+    [REEL_JOURNAL_SET_SNAPSHOT] = "UPDATE head SET snapshot_number = ?",
+    [REEL_JOURNAL_SET_FIRST] = "UPDATE head SET first_seq = ?",
+    [REEL_JOURNAL_SET_KEPT] = "UPDATE head SET kept_number = ?, kept_chain = ?",
+    [REEL_JOURNAL_OLDEST] = "SELECT first_seq + event_count, chain, length (records) FROM batch WHERE number = ?",
+    [REEL_JOURNAL_DROP_BATCH] = "DELETE FROM batch WHERE number = ?",
+    [REEL_JOURNAL_NEXT_ROW] = "SELECT min (accepted_seq) FROM ended WHERE accepted_seq >= ?",
+    [REEL_JOURNAL_DROP_ROWS] = "DELETE FROM ended WHERE accepted_seq >= ? AND accepted_seq < ? AND ended_seq < ?",
+    [REEL_JOURNAL_PAGES] = "PRAGMA page_count",
+    [REEL_JOURNAL_FREE_PAGES] = "PRAGMA freelist_count",
 };
 
 /* --- failures -------------------------------------------------------------------------------- */
@@ -187,7 +187,7 @@ set_up (struct reel_journal *journal, struct reel_error *err)
 {
     static const char sql[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
                               "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;"
-                              "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;";
+                              "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA secure_delete = OFF;";
     if (sqlite3_exec (journal->db, sql, NULL, NULL, NULL) != SQLITE_OK)
         return fail_open (journal, err);
     (void) sqlite3_wal_hook (journal->db, count_log_pages, journal);
@@ -202,27 +202,6 @@ set_up (struct reel_journal *journal, struct reel_error *err)
 }
 
 static enum reel_status
-check_format (struct reel_journal *journal, struct reel_error *err)
-{
-    if (pragma_is (journal->db, "SELECT count (*) FROM sqlite_schema", "0")
-        && pragma_is (journal->db, "PRAGMA application_id", "0") && pragma_is (journal->db, "PRAGMA user_version", "0"))
-        return sqlite3_exec (journal->db, create_sql, NULL, NULL, NULL) == SQLITE_OK ? REEL_OK
-                                                                                     : fail_open (journal, err);
-    char expected[16];
-    (void) snprintf (expected, sizeof expected, "%d", APPLICATION_ID);
-    if (!pragma_is (journal->db, "PRAGMA application_id", expected))
-        return reel_error_set (err, REEL_INVALID, "journal_foreign", NULL, "%s is not a journal of reel",
-                               journal->path);
-    (void) snprintf (expected, sizeof expected, "%d", FORMAT);
-    if (!pragma_is (journal->db, "PRAGMA user_version", expected))
-        return reel_error_set (err, REEL_INVALID, "journal_format", NULL,
-                               "%s has another format than %d, the one of this version: use the version of reel that "
-                               "wrote it",
-                               journal->path, FORMAT);
-    return REEL_OK;
-}
-
-static enum reel_status
 prepare (struct reel_journal *journal, struct reel_error *err)
 {
     for (size_t i = 0; i < REEL_JOURNAL_STATEMENT_COUNT; i++)
@@ -233,9 +212,8 @@ prepare (struct reel_journal *journal, struct reel_error *err)
     return REEL_OK;
 }
 
-/* The chain hash in a column; false if there is none. */
-static bool
-take_chain (sqlite3_stmt *statement, int column, uint8_t chain[REEL_CHAIN_BYTES])
+bool
+reel_journal_take_chain (sqlite3_stmt *statement, int column, uint8_t chain[REEL_CHAIN_BYTES])
 {
     const void *bytes = sqlite3_column_blob (statement, column);
     if (!bytes || sqlite3_column_bytes (statement, column) != REEL_CHAIN_BYTES)
@@ -254,7 +232,7 @@ find_end (struct reel_journal *journal, struct reel_error *err)
         journal->number = (uint64_t) sqlite3_column_int64 (statement, 0);
         journal->last_seq = (uint64_t) sqlite3_column_int64 (statement, 1);
         journal->epoch = (uint64_t) sqlite3_column_int64 (statement, 2);
-        if (!take_chain (statement, 3, journal->chain))
+        if (!reel_journal_take_chain (statement, 3, journal->chain))
             status = reel_journal_damaged (journal, journal->number, "has no chain", err);
     } else if (code != SQLITE_DONE)
         status = reel_journal_fail (journal, "read its end", err);
@@ -265,13 +243,13 @@ find_end (struct reel_journal *journal, struct reel_error *err)
 static enum reel_status
 check_tail (struct reel_journal *journal, const struct reel_journal_tail *tail, struct reel_error *err)
 {
-    if (tail->number == 0 || REEL_MUTANT_IS (8))
-        return REEL_OK;
+    if (tail->number < journal->kept_number || REEL_MUTANT_IS (8))
+        return REEL_OK; /* none, or what came before was complete, and is gone by now */
     uint8_t chain[REEL_CHAIN_BYTES];
     sqlite3_stmt *statement = reel_journal_ready (journal, REEL_JOURNAL_CHAIN);
     (void) sqlite3_bind_int64 (statement, 1, (sqlite3_int64) tail->number);
     bool same = tail->number <= journal->number && sqlite3_step (statement) == SQLITE_ROW
-                && take_chain (statement, 0, chain) && memcmp (chain, tail->chain, REEL_CHAIN_BYTES) == 0;
+                && reel_journal_take_chain (statement, 0, chain) && memcmp (chain, tail->chain, REEL_CHAIN_BYTES) == 0;
     (void) sqlite3_reset (statement);
     if (same)
         return REEL_OK;
@@ -281,6 +259,27 @@ check_tail (struct reel_journal *journal, const struct reel_journal_tail *tail, 
                            "without it",
                            journal->path, (unsigned long long) journal->number, (unsigned long long) tail->number,
                            journal->path, journal->tail_path);
+}
+
+static bool
+read_number (struct reel_journal *journal, enum reel_journal_statement which, uint64_t *number)
+{
+    sqlite3_stmt *statement = reel_journal_ready (journal, which);
+    bool read = sqlite3_step (statement) == SQLITE_ROW;
+    *number = read ? (uint64_t) sqlite3_column_int64 (statement, 0) : 0;
+    return sqlite3_reset (statement) == SQLITE_OK && read;
+}
+
+static bool
+measure (struct reel_journal *journal)
+{
+    uint64_t pages, free_pages;
+    if (!read_number (journal, REEL_JOURNAL_PAGES, &pages)
+        || !read_number (journal, REEL_JOURNAL_FREE_PAGES, &free_pages))
+        return false;
+    journal->bytes = pages * PAGE_BYTES;
+    journal->free_bytes = free_pages * PAGE_BYTES;
+    return true;
 }
 
 static enum reel_status
@@ -298,11 +297,14 @@ open_all (struct reel_journal *journal, const struct reel_journal_setup *setup, 
     if (sqlite3_open_v2 (journal->path, &journal->db, flags, setup->vfs) != SQLITE_OK)
         return journal->db ? fail_open (journal, err) : REEL_NO_MEMORY;
     struct reel_journal_tail tail;
-    if ((status = set_up (journal, err)) != REEL_OK || (status = check_format (journal, err)) != REEL_OK
-        || (status = prepare (journal, err)) != REEL_OK || (status = find_end (journal, err)) != REEL_OK
+    if ((status = set_up (journal, err)) != REEL_OK || (status = reel_journal_format_check (journal, err)) != REEL_OK
+        || (status = prepare (journal, err)) != REEL_OK || (status = reel_journal_keep_open (journal, err)) != REEL_OK
+        || (status = find_end (journal, err)) != REEL_OK
         || (status = reel_journal_tail_open (journal, &tail, err)) != REEL_OK
         || (status = check_tail (journal, &tail, err)) != REEL_OK)
         return status;
+    if (!measure (journal))
+        return reel_journal_fail (journal, "measure it", err);
     if (!setup->vfs && !sync_directory (setup->directory))
         return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", setup->directory, strerror (errno));
     return REEL_OK;
@@ -395,12 +397,24 @@ add_row (struct reel_journal *journal, const struct reel_journal_row *row)
     return sqlite3_reset (statement) == SQLITE_OK && done;
 }
 
-static bool
-run (struct reel_journal *journal, enum reel_journal_statement which)
+bool
+reel_journal_run (struct reel_journal *journal, enum reel_journal_statement which)
 {
     sqlite3_stmt *statement = reel_journal_ready (journal, which);
     bool done = sqlite3_step (statement) == SQLITE_DONE;
     return sqlite3_reset (statement) == SQLITE_OK && done;
+}
+
+bool
+reel_journal_run_with (struct reel_journal *journal, enum reel_journal_statement which, uint64_t first, uint64_t second,
+                       uint64_t third)
+{
+    sqlite3_stmt *statement = reel_journal_ready (journal, which);
+    const uint64_t numbers[] = {first, second, third};
+    bool bound = true;
+    for (int i = 0; i < sqlite3_bind_parameter_count (statement) && i < 3; i++)
+        bound = bound && sqlite3_bind_int64 (statement, i + 1, (sqlite3_int64) numbers[i]) == SQLITE_OK;
+    return bound && reel_journal_run (journal, which);
 }
 
 /* A batch alone is a transaction of its own. */
@@ -408,13 +422,14 @@ static bool
 commit (struct reel_journal *journal, uint64_t number, const struct reel_journal_batch *batch,
         const uint8_t chain[REEL_CHAIN_BYTES])
 {
-    if (batch->row_count == 0)
+    if (batch->row_count == 0 && !batch->snapshot_ends && batch->forgotten_seq == 0)
         return append_batch (journal, number, batch, chain);
-    bool done = (REEL_MUTANT_IS (6) || run (journal, REEL_JOURNAL_BEGIN))
+    bool done = (REEL_MUTANT_IS (6) || reel_journal_run (journal, REEL_JOURNAL_BEGIN))
                 && append_batch (journal, number, batch, chain);
     for (size_t i = 0; i < batch->row_count && done; i++)
         done = add_row (journal, &batch->rows[i]);
-    return done && (REEL_MUTANT_IS (6) || run (journal, REEL_JOURNAL_COMMIT));
+    return done && reel_journal_keep_note (journal, batch)
+           && (REEL_MUTANT_IS (6) || reel_journal_run (journal, REEL_JOURNAL_COMMIT));
 }
 
 enum reel_status
@@ -427,6 +442,8 @@ reel_journal_append (struct reel_journal *journal, const struct reel_journal_bat
                                "%s is at epoch %llu: this broker, at %llu, is over", journal->path,
                                (unsigned long long) journal->epoch, (unsigned long long) batch->epoch);
     REEL_ASSERT (batch->records.len > 0 && batch->first_seq == journal->last_seq + 1);
+    if (batch->snapshot_begins)
+        journal->begun_number = journal->number + 1;
     uint8_t chain[REEL_CHAIN_BYTES];
     uint64_t number = journal->number + 1;
     memcpy (chain, journal->chain, sizeof chain);
@@ -448,12 +465,20 @@ reel_journal_rest (struct reel_journal *journal, bool idle, struct reel_error *e
 {
     if (journal->failed)
         return refuse_failed (journal, err);
-    if (journal->log_pages < (idle ? IDLE_LOG_PAGES : BUSY_LOG_PAGES))
+    if (journal->pruning && !reel_journal_keep_prune (journal))
+        return reel_journal_fail (journal, "remove what is not retained", err);
+    if (journal->log_pages < (idle && !journal->pruning ? IDLE_LOG_PAGES : BUSY_LOG_PAGES))
         return REEL_OK;
     if (sqlite3_wal_checkpoint_v2 (journal->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) != SQLITE_OK)
         return reel_journal_fail (journal, "checkpoint", err);
     journal->log_pages = 0;
-    return REEL_OK;
+    return measure (journal) ? REEL_OK : reel_journal_fail (journal, "measure it", err);
+}
+
+bool
+reel_journal_restless (const struct reel_journal *journal)
+{
+    return journal->pruning && !journal->failed;
 }
 
 /* --- recovery -------------------------------------------------------------------------------- */
@@ -495,11 +520,13 @@ replay_batch (struct reel_journal *journal, struct replay *replay, sqlite3_stmt 
                                        .event_count = (uint64_t) sqlite3_column_int64 (statement, 2),
                                        .epoch = (uint64_t) sqlite3_column_int64 (statement, 3),
                                        .records = reel_slice (records, (size_t) len)};
+    if (replay->next_seq == 0)
+        replay->next_seq = batch.first_seq; /* the first one */
     replay->number++;
     link_batch (replay->chain, replay->number, &batch);
     if (number != replay->number || batch.first_seq != replay->next_seq || batch.epoch < replay->epoch)
         return reel_journal_damaged (journal, replay->number, "is missing or out of order", err);
-    if (!take_chain (statement, 4, chain)
+    if (!reel_journal_take_chain (statement, 4, chain)
         || (memcmp (chain, replay->chain, REEL_CHAIN_BYTES) != 0 && !REEL_MUTANT_IS (9)))
         return reel_journal_damaged (journal, number, "is not what was written (its hash differs)", err);
     replay->next_seq += batch.event_count;
@@ -508,19 +535,53 @@ replay_batch (struct reel_journal *journal, struct replay *replay, sqlite3_stmt 
     return visit_records (journal, replay, &batch, err);
 }
 
+/* The chain before batch `number`. */
+static enum reel_status
+find_chain (struct reel_journal *journal, uint64_t number, uint8_t chain[REEL_CHAIN_BYTES], struct reel_error *err)
+{
+    if (number == journal->kept_number) {
+        memcpy (chain, journal->kept_chain, REEL_CHAIN_BYTES);
+        return REEL_OK;
+    }
+    sqlite3_stmt *statement = reel_journal_ready (journal, REEL_JOURNAL_CHAIN);
+    (void) sqlite3_bind_int64 (statement, 1, (sqlite3_int64) number - 1);
+    int code = sqlite3_step (statement);
+    bool found = code == SQLITE_ROW && reel_journal_take_chain (statement, 0, chain);
+    (void) sqlite3_reset (statement);
+    if (found)
+        return REEL_OK;
+    return code == SQLITE_ROW || code == SQLITE_DONE
+               ? reel_journal_damaged (journal, number - 1, "is missing or has no chain", err)
+               : reel_journal_fail (journal, "find a batch", err);
+}
+
 enum reel_status
-reel_journal_replay (struct reel_journal *journal, reel_journal_visit_fn visit, void *context, struct reel_error *err)
+reel_journal_replay (struct reel_journal *journal, bool all, reel_journal_visit_fn visit, void *context,
+                     struct reel_error *err)
 {
     if (journal->failed)
         return refuse_failed (journal, err);
-    struct replay replay = {.next_seq = 1, .visit = visit, .context = context};
+    uint64_t from = all || journal->snapshot_number == 0 ? journal->kept_number : journal->snapshot_number;
+    struct replay replay = {.number = from - 1, .next_seq = from == 1, .visit = visit, .context = context};
+    enum reel_status status = find_chain (journal, from, replay.chain, err);
+    if (status != REEL_OK)
+        return status;
     sqlite3_stmt *statement = reel_journal_ready (journal, REEL_JOURNAL_REPLAY);
-    enum reel_status status = REEL_OK;
+    (void) sqlite3_bind_int64 (statement, 1, (sqlite3_int64) from);
+    journal->marks.count = 0;
     int code;
     while ((code = sqlite3_step (statement)) == SQLITE_ROW && status == REEL_OK)
         status = replay_batch (journal, &replay, statement, err);
     if (status == REEL_OK && code != SQLITE_DONE)
         status = reel_journal_fail (journal, "replay", err);
     (void) sqlite3_reset (statement);
+    if (status == REEL_OK && replay.number != journal->number)
+        status = reel_journal_damaged (journal, replay.number + 1, "is missing", err);
     return status;
+}
+
+bool
+reel_journal_has_snapshot (const struct reel_journal *journal)
+{
+    return journal->snapshot_number != 0;
 }

@@ -1,6 +1,7 @@
 /*
- * What the parts of the SQLite journal share: commits and recovery (journal_sqlite.c), reading
- * (journal_sqlite_read.c), and the memory of the last commit (journal_sqlite_tail.c).
+ * What the parts of the SQLite journal share: commits and recovery (journal_sqlite.c), its format
+ * (journal_sqlite_format.c), reading (journal_sqlite_read.c), what is retained (journal_sqlite_keep.c), and the memory of
+ * the last commit (journal_sqlite_tail.c).
  */
 #ifndef REEL_BROKER_JOURNAL_SQLITE_H
 #define REEL_BROKER_JOURNAL_SQLITE_H
@@ -23,6 +24,17 @@ enum reel_journal_statement {
     REEL_JOURNAL_LIST,
     REEL_JOURNAL_LIST_STATUS,
     REEL_JOURNAL_LIST_RARE,
+    REEL_JOURNAL_ENDED,
+    REEL_JOURNAL_HEAD,
+    REEL_JOURNAL_SET_SNAPSHOT,
+    REEL_JOURNAL_SET_FIRST,
+    REEL_JOURNAL_SET_KEPT,
+    REEL_JOURNAL_OLDEST,
+    REEL_JOURNAL_DROP_BATCH,
+    REEL_JOURNAL_NEXT_ROW,
+    REEL_JOURNAL_DROP_ROWS,
+    REEL_JOURNAL_PAGES,
+    REEL_JOURNAL_FREE_PAGES,
     REEL_JOURNAL_STATEMENT_COUNT
 };
 
@@ -34,7 +46,8 @@ enum reel_journal_statement {
 #define REEL_JOURNAL_MARKS_MAX 8192
 
 struct reel_journal_marks {
-    uint64_t first_seqs[REEL_JOURNAL_MARKS_MAX]; /* of batch 1 + index * stride */
+    uint64_t first_seqs[REEL_JOURNAL_MARKS_MAX]; /* of batch base + index * stride */
+    uint64_t base;
     size_t count;
     uint64_t stride;
 };
@@ -61,6 +74,14 @@ struct reel_journal {
     uint64_t last_seq;
     uint64_t epoch;
     uint8_t chain[REEL_CHAIN_BYTES];
+    uint64_t first_seq;                   /* of the oldest event that is retained */
+    uint64_t kept_number;                 /* of the oldest batch that is there */
+    uint8_t kept_chain[REEL_CHAIN_BYTES]; /* before it */
+    uint64_t snapshot_number;             /* of the batch in which the last complete snapshot begins; 0: none */
+    uint64_t begun_number;                /* the same of the last one begun by this process */
+    bool pruning;                         /* there may be more to remove */
+    uint64_t pruned_seq;                  /* of the rows of ended workflows, those accepted before were looked at */
+    uint64_t bytes, free_bytes;
     int log_pages; /* in the write-ahead log */
     struct reel_journal_marks marks;
     struct reel_journal_loaded loaded;
@@ -73,10 +94,37 @@ enum reel_status reel_journal_damaged (struct reel_journal *journal, uint64_t nu
                                        struct reel_error *err);
 /* The statement, reset and ready to be bound. */
 sqlite3_stmt *reel_journal_ready (struct reel_journal *journal, enum reel_journal_statement which);
+/* Runs a statement that gives no rows. */
+bool reel_journal_run (struct reel_journal *journal, enum reel_journal_statement which);
+/* The same with numbers bound to it. */
+bool reel_journal_run_with (struct reel_journal *journal, enum reel_journal_statement which, uint64_t first,
+                            uint64_t second, uint64_t third);
+/* The chain hash in a column; false if there is none. */
+bool reel_journal_take_chain (sqlite3_stmt *statement, int column, uint8_t chain[REEL_CHAIN_BYTES]);
+/* The row that the columns hold; false: it is not what was written. */
+bool reel_journal_take_row (sqlite3_stmt *statement, struct reel_journal_row *row);
 /* Frees what reading holds. */
 void reel_journal_forget (struct reel_journal *journal);
 /* Batches are noted in order, as they are replayed or appended. */
 void reel_journal_note (struct reel_journal *journal, uint64_t number, uint64_t first_seq);
+
+/* --- the format ----------------------------------------------------------------------------- */
+
+/* The columns of a row of `ended`, and whether they are what was written. */
+#define REEL_JOURNAL_ROW                                                                                               \
+    "accepted_seq, ended_seq, workflow_id, origin, status, submitted_us, started_us, finished_us, deliveries"
+
+/* Makes the tables in an empty database, brings those of an earlier format up to this one, refuses others. */
+enum reel_status reel_journal_format_check (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
+
+/* --- what is retained ------------------------------------------------------------------------ */
+
+/* Reads what the journal says of itself. */
+enum reel_status reel_journal_keep_open (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
+/* Notes, within its transaction, what a batch says of snapshots and retention. False: see SQLite's error. */
+bool reel_journal_keep_note (struct reel_journal *journal, const struct reel_journal_batch *batch);
+/* Removes a little of what is not retained. False: see SQLite's error. */
+bool reel_journal_keep_prune (struct reel_journal *journal);
 
 /* --- the tail ------------------------------------------------------------------------------- */
 

@@ -24,7 +24,11 @@ reel_journal_note (struct reel_journal *journal, uint64_t number, uint64_t first
         marks->count = REEL_JOURNAL_MARKS_MAX / 2;
         marks->stride *= 2;
     }
-    if (number == 1 + marks->count * marks->stride)
+    if (marks->count == 0) {
+        marks->base = number;
+        marks->stride = 1;
+    }
+    if (number == marks->base + marks->count * marks->stride)
         marks->first_seqs[marks->count++] = first_seq;
 }
 
@@ -50,10 +54,16 @@ first_seq_of (struct reel_journal *journal, uint64_t number, uint64_t *first_seq
                                : reel_journal_fail (journal, "find a batch", err);
 }
 
-/* Narrows [*low, *high] to between two marks. */
+/* Narrows [*low, *high] to between two marks. What has been removed is below *low, and was marked perhaps. */
 static void
 narrow (const struct reel_journal_marks *marks, uint64_t seq, uint64_t *low, uint64_t *high)
 {
+    if (marks->count == 0)
+        return;
+    if (seq < marks->first_seqs[0]) {
+        *high = marks->base - 1;
+        return;
+    }
     size_t from = 0, to = marks->count; /* the last mark that is not beyond seq is in [from, to) */
     while (to > from + 1) {
         size_t middle = from + (to - from) / 2;
@@ -62,11 +72,10 @@ narrow (const struct reel_journal_marks *marks, uint64_t seq, uint64_t *low, uin
         else
             to = middle;
     }
-    if (marks->count == 0)
-        return;
-    *low = 1 + from * marks->stride;
+    if (*low < marks->base + from * marks->stride)
+        *low = marks->base + from * marks->stride;
     if (to < marks->count)
-        *high = to * marks->stride;
+        *high = marks->base + to * marks->stride - 1;
 }
 
 /* The batch that holds event `seq`: the last one that does not begin beyond it (those without events begin where
@@ -74,7 +83,7 @@ narrow (const struct reel_journal_marks *marks, uint64_t seq, uint64_t *low, uin
 static enum reel_status
 find_batch (struct reel_journal *journal, uint64_t seq, uint64_t *number, struct reel_error *err)
 {
-    uint64_t low = 1, high = journal->number;
+    uint64_t low = journal->kept_number, high = journal->number;
     narrow (&journal->marks, seq, &low, &high);
     while (low < high) {
         uint64_t middle = low + (high - low + 1) / 2, first_seq;
@@ -198,8 +207,21 @@ reel_journal_last_seq (const struct reel_journal *journal)
 uint64_t
 reel_journal_first_seq (const struct reel_journal *journal)
 {
-    (void) journal;
-    return 1;
+    return journal->first_seq;
+}
+
+uint64_t
+reel_journal_bytes (const struct reel_journal *journal, uint64_t *free_bytes)
+{
+    *free_bytes = journal->free_bytes;
+    return journal->bytes;
+}
+
+/* What is not retained counts as seen. */
+static uint64_t
+no_less (const struct reel_journal *journal, uint64_t after)
+{
+    return after < journal->first_seq - 1 ? journal->first_seq - 1 : after;
 }
 
 /* Adds event `seq` to the page, unless the page is full. */
@@ -230,7 +252,7 @@ reel_journal_events (struct reel_journal *journal, uint64_t after, uint32_t limi
     struct reel_journal_page read = {.next = after};
     size_t end = out->len + bytes_max;
     enum reel_status status = REEL_OK;
-    for (uint64_t seq = after; seq < journal->last_seq && !read.more && status == REEL_OK; seq++)
+    for (uint64_t seq = no_less (journal, after); seq < journal->last_seq && !read.more && status == REEL_OK; seq++)
         status = add_event (journal, seq + 1, limit, end, out, &read, err);
     if (status == REEL_OK)
         *page = read;
@@ -271,7 +293,7 @@ reel_journal_workflow_events (struct reel_journal *journal, uint64_t last_seq, u
     walk.seqs = calloc (walk.cap, sizeof *walk.seqs);
     if (!walk.seqs)
         return REEL_NO_MEMORY;
-    enum reel_status status = walk_back (journal, last_seq, after, &walk, err);
+    enum reel_status status = walk_back (journal, last_seq, no_less (journal, after), &walk, err);
     uint64_t kept = walk.found < walk.cap ? walk.found : walk.cap;
     for (uint64_t i = 1; i <= kept && !read.more && status == REEL_OK; i++)
         status = add_event (journal, walk.seqs[(walk.found - i) % walk.cap], limit, end, out, &read, err);
@@ -285,7 +307,7 @@ enum reel_status
 reel_journal_record (struct reel_journal *journal, uint64_t seq, struct reel_buf *out, struct reel_error *err)
 {
     struct reel_slice record = REEL_SLICE_NONE;
-    if (seq == 0 || seq > journal->last_seq)
+    if (seq < journal->first_seq || seq > journal->last_seq)
         return REEL_NOT_FOUND;
     enum reel_status status = find_record (journal, seq, &record, err);
     if (status != REEL_OK)
@@ -311,8 +333,8 @@ status_at (sqlite3_stmt *statement, int column)
     return NULL;
 }
 
-static bool
-read_row (sqlite3_stmt *statement, struct reel_journal_row *row)
+bool
+reel_journal_take_row (sqlite3_stmt *statement, struct reel_journal_row *row)
 {
     *row = (struct reel_journal_row){.accepted_seq = (uint64_t) sqlite3_column_int64 (statement, 0),
                                      .ended_seq = (uint64_t) sqlite3_column_int64 (statement, 1),
@@ -323,7 +345,38 @@ read_row (sqlite3_stmt *statement, struct reel_journal_row *row)
                                      .started_us = sqlite3_column_int64 (statement, 6),
                                      .finished_us = sqlite3_column_int64 (statement, 7),
                                      .deliveries = (uint64_t) sqlite3_column_int64 (statement, 8)};
-    return row->workflow_id.data && row->status;
+    return row->workflow_id.data && row->status && sqlite3_column_int (statement, 9) == 1;
+}
+
+/* Visits what the statement, to which everything is bound, finds. */
+static enum reel_status
+visit_rows (struct reel_journal *journal, sqlite3_stmt *statement, reel_journal_row_fn visit, void *context,
+            struct reel_error *err)
+{
+    enum reel_status status = REEL_OK;
+    struct reel_journal_row row;
+    int code = SQLITE_DONE;
+    while (status == REEL_OK && (code = sqlite3_step (statement)) == SQLITE_ROW) {
+        if (reel_journal_take_row (statement, &row))
+            status = visit (context, &row, err);
+        else
+            status = reel_error_set (err, REEL_IO, "journal_damaged", NULL,
+                                     "%s is damaged: a row of an ended workflow is not what was written; restore the "
+                                     "directory from a backup",
+                                     journal->path);
+    }
+    if (status == REEL_OK && code != SQLITE_DONE)
+        status = reel_journal_fail (journal, "list", err);
+    (void) sqlite3_reset (statement);
+    return status;
+}
+
+enum reel_status
+reel_journal_ended (struct reel_journal *journal, reel_journal_row_fn visit, void *context, struct reel_error *err)
+{
+    sqlite3_stmt *statement = reel_journal_ready (journal, REEL_JOURNAL_ENDED);
+    (void) sqlite3_bind_int64 (statement, 1, (sqlite3_int64) journal->first_seq);
+    return visit_rows (journal, statement, visit, context, err);
 }
 
 enum reel_status
@@ -336,15 +389,8 @@ reel_journal_list (struct reel_journal *journal, uint64_t before, const char *st
     sqlite3_stmt *statement = reel_journal_ready (journal, which);
     (void) sqlite3_bind_int64 (statement, 1, before > INT64_MAX ? INT64_MAX : (sqlite3_int64) before);
     (void) sqlite3_bind_int64 (statement, 2, limit);
+    (void) sqlite3_bind_int64 (statement, 3, (sqlite3_int64) journal->first_seq);
     if (status)
-        (void) sqlite3_bind_text (statement, 3, status, -1, SQLITE_STATIC);
-    enum reel_status result = REEL_OK;
-    struct reel_journal_row row;
-    int code;
-    while (result == REEL_OK && (code = sqlite3_step (statement)) == SQLITE_ROW)
-        result = read_row (statement, &row) ? visit (context, &row) : reel_journal_fail (journal, "read a row", err);
-    if (result == REEL_OK && code != SQLITE_DONE)
-        result = reel_journal_fail (journal, "list", err);
-    (void) sqlite3_reset (statement);
-    return result;
+        (void) sqlite3_bind_text (statement, 4, status, -1, SQLITE_STATIC);
+    return visit_rows (journal, statement, visit, context, err);
 }

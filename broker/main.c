@@ -18,6 +18,7 @@
 #include "cli/standard.h"
 
 #define NUMBER_BYTES 24
+#define RETAIN_MS_MAX (INT64_C (1000) * 365 * 24 * 3600 * 1000) /* a thousand years */
 #define DISK_RESERVE_BYTES_DEFAULT (64u << 20)
 #define SUBSCRIBER_WAITING_MAX_DEFAULT 100000
 /* Descriptors that are not connections. */
@@ -39,6 +40,9 @@ enum {
     CONNECTIONS_MAX,
     SUBSCRIBER_WAITING_MAX,
     DISK_RESERVE_BYTES,
+    SNAPSHOT_BYTES,
+    RETAIN_MS,
+    RETAIN_BYTES,
     LOG,
     CONFIG,
     CHECK_CONFIG,
@@ -87,6 +91,18 @@ static struct reel_option table[OPTION_COUNT] = {
                             "With less free on the journal's disk, SUBMIT is answered `overloaded`; what is under way "
                             "still ends.",
                             "REEL_DISK_RESERVE_BYTES", "broker/disk_reserve_bytes"},
+    [SNAPSHOT_BYTES] =
+        {"snapshot-bytes", 0, REEL_OPTION_NUMBER, "BYTES", NULL, 1, INT64_MAX,
+         "Live workflows are journaled anew when so much was journaled since the last time (and as much as "
+         "they take): a start replays what comes after.",
+         "REEL_SNAPSHOT_BYTES", "broker/snapshot_bytes"},
+    [RETAIN_MS] = {"retain-ms", 0, REEL_OPTION_NUMBER, "MS", NULL, 0, RETAIN_MS_MAX,
+                   "How long ended workflows and all events are kept, to within an eighth; 0: for ever.",
+                   "REEL_RETAIN_MS", "broker/retain_ms"},
+    [RETAIN_BYTES] =
+        {"retain-bytes", 0, REEL_OPTION_NUMBER, "BYTES", NULL, 0, INT64_MAX,
+         "How much is kept of what was journaled, to within an eighth, live workflows aside; 0: everything.",
+         "REEL_RETAIN_BYTES", "broker/retain_bytes"},
     [LOG] = {"log", 0, REEL_OPTION_CHOICE, REEL_LOG_LEVELS, "info", 0, 0, "What is said on standard error.", "REEL_LOG",
              "broker/log"},
     [CONFIG] = {"config", 0, REEL_OPTION_TEXT, "FILE", NULL, 0, 0, "A file with these options (ZPL).", "REEL_CONFIG",
@@ -123,6 +139,9 @@ describe_numbers (const struct reel_core_setup *defaults, uint64_t connections_m
         [CONNECTIONS_MAX] = connections_max,
         [SUBSCRIBER_WAITING_MAX] = SUBSCRIBER_WAITING_MAX_DEFAULT,
         [DISK_RESERVE_BYTES] = DISK_RESERVE_BYTES_DEFAULT,
+        [SNAPSHOT_BYTES] = defaults->snapshot_bytes,
+        [RETAIN_MS] = (uint64_t) defaults->retain_ms,
+        [RETAIN_BYTES] = defaults->retain_bytes,
     };
     for (int i = 0; i < OPTION_COUNT; i++)
         if (table[i].type == REEL_OPTION_NUMBER) {
@@ -150,6 +169,9 @@ read_setup (const struct reel_options *options, uint64_t connections_max, struct
     setup->connections_max = values[CONNECTIONS_MAX].number;
     setup->subscriber_waiting_max = (int) values[SUBSCRIBER_WAITING_MAX].number;
     setup->disk_reserve_bytes = values[DISK_RESERVE_BYTES].number;
+    setup->core.snapshot_bytes = values[SNAPSHOT_BYTES].number;
+    setup->core.retain_ms = (int64_t) values[RETAIN_MS].number;
+    setup->core.retain_bytes = values[RETAIN_BYTES].number;
     if (setup->connections_max > connections_max)
         return reel_options_complain (&spec,
                                       "connections-max: the limit of open files (ulimit -n) allows %" PRIu64

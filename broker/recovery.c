@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "broker/core/record.h"
 
 struct replay {
     struct reel_core *core;
     uint64_t count;
+    uint64_t ended;
 };
 
 static enum reel_status
@@ -24,6 +26,28 @@ replay_record (void *context, struct reel_slice record, struct reel_error *err)
     return reel_core_apply (replay->core, record, err);
 }
 
+static enum reel_status
+take_ended (void *context, const struct reel_journal_row *row, struct reel_error *err)
+{
+    struct replay *replay = context;
+    replay->ended++;
+    return reel_core_recover_ended (replay->core, row->workflow_id, row->ended_seq, err);
+}
+
+/* Into a new core; `all`: not from a snapshot, though there is one. */
+static enum reel_status
+recover (struct reel_journal *journal, bool all, struct replay *replay, struct reel_error *err)
+{
+    if (!all && reel_journal_has_snapshot (journal))
+        reel_core_recover_snapshot (replay->core);
+    enum reel_status status = reel_journal_replay (journal, all, replay_record, replay, err);
+    if (status == REEL_OK)
+        status = reel_journal_ended (journal, take_ended, replay, err);
+    if (status == REEL_OK)
+        status = reel_core_recovered (replay->core, reel_journal_first_seq (journal), replay->ended, err);
+    return status;
+}
+
 enum reel_status
 reel_recovery_run (const struct reel_journal_setup *setup, struct reel_core *core, struct reel_journal **journal,
                    struct reel_recovered *recovered, struct reel_error *err)
@@ -32,7 +56,7 @@ reel_recovery_run (const struct reel_journal_setup *setup, struct reel_core *cor
     int64_t from_us = reel_clock_monotonic_us ();
     enum reel_status status = reel_journal_open (setup, journal, err);
     if (status == REEL_OK)
-        status = reel_journal_replay (*journal, replay_record, &replay, err);
+        status = recover (*journal, false, &replay, err);
     if (status == REEL_OK)
         *recovered = (struct reel_recovered){.records = replay.count,
                                              .took_ms = (reel_clock_monotonic_us () - from_us) / 1000};
@@ -51,6 +75,57 @@ find_journal (const char *directory, struct reel_error *err)
     return REEL_OK;
 }
 
+static enum reel_status
+read_record (void *context, struct reel_slice bytes, struct reel_error *err)
+{
+    struct reel_record record;
+    struct reel_message event;
+    struct replay *replay = context;
+    replay->count++;
+    return reel_record_read (bytes, &record, &event, err);
+}
+
+/* All that is kept, from its oldest batch on. Where nothing has been removed, it must lead to where recovery from the last
+ * snapshot leads. */
+static enum reel_status
+check_all (struct reel_journal *journal, const struct reel_core *recovered, uint64_t *records, struct reel_error *err)
+{
+    struct reel_core_setup setup;
+    struct replay replay = {0};
+    enum reel_status status;
+    if (reel_journal_first_seq (journal) > 1) {
+        status = reel_journal_replay (journal, true, read_record, &replay, err);
+    } else {
+        reel_core_setup_defaults (&setup);
+        status = reel_core_create (&setup, &replay.core);
+        if (status == REEL_OK)
+            status = recover (journal, true, &replay, err);
+        if (status == REEL_OK && reel_core_digest (replay.core) != reel_core_digest (recovered))
+            status = reel_error_set (err, REEL_INVALID, "damaged", NULL,
+                                     "the last snapshot is not what the records before it lead to");
+        reel_core_destroy (&replay.core);
+    }
+    *records = replay.count;
+    return status;
+}
+
+static enum reel_status
+say_whole (const char *directory, struct reel_journal *journal, const struct reel_core *core, uint64_t records,
+           struct reel_error *err)
+{
+    uint64_t live, ended, first_seq = reel_journal_first_seq (journal);
+    reel_core_count (core, &live, &ended);
+    bool said = printf ("%s is whole: %" PRIu64 " records, %" PRIu64 " events, %" PRIu64 " workflows live, %" PRIu64
+                        " ended\n",
+                        directory, records, reel_journal_last_seq (journal) + 1 - first_seq, live, ended)
+                > 0;
+    if (said && first_seq > 1)
+        said = printf ("%s retains events from %" PRIu64 " on\n", directory, first_seq) > 0;
+    return said && fflush (stdout) == 0
+               ? REEL_OK
+               : reel_error_set (err, REEL_IO, "output", NULL, "standard output: %s", strerror (errno));
+}
+
 enum reel_status
 reel_recovery_verify (const char *directory, struct reel_error *err)
 {
@@ -58,6 +133,7 @@ reel_recovery_verify (const char *directory, struct reel_error *err)
     struct reel_core *core = NULL;
     struct reel_journal *journal = NULL;
     struct reel_recovered recovered;
+    uint64_t records = 0;
     reel_core_setup_defaults (&setup);
     enum reel_status status = find_journal (directory, err);
     if (status == REEL_OK)
@@ -65,16 +141,10 @@ reel_recovery_verify (const char *directory, struct reel_error *err)
     if (status == REEL_OK)
         status = reel_recovery_run (&(struct reel_journal_setup){.directory = directory}, core, &journal, &recovered,
                                     err);
-    if (status == REEL_OK) {
-        uint64_t live, ended;
-        reel_core_count (core, &live, &ended);
-        if (printf ("%s is whole: %" PRIu64 " records, %" PRIu64 " events, %" PRIu64 " workflows live, %" PRIu64
-                    " ended\n",
-                    directory, recovered.records, reel_journal_last_seq (journal), live, ended)
-                < 0
-            || fflush (stdout) != 0)
-            status = reel_error_set (err, REEL_IO, "output", NULL, "standard output: %s", strerror (errno));
-    }
+    if (status == REEL_OK)
+        status = check_all (journal, core, &records, err);
+    if (status == REEL_OK)
+        status = say_whole (directory, journal, core, records, err);
     reel_journal_close (&journal);
     reel_core_destroy (&core);
     return status;

@@ -154,6 +154,8 @@ settle (struct reel_shell *shell, struct reel_error *err)
     if (status != REEL_OK)
         return status == REEL_AGAIN ? REEL_OK : status;
     shell->stats.commits += done->effects.records.len > 0;
+    shell->stats.journal_bytes = done->journal_bytes;
+    shell->stats.journal_free_bytes = done->journal_free_bytes;
     return reel_rounds_settle (&shell->rounds, done);
 }
 
@@ -165,7 +167,8 @@ look_at_disk (struct reel_shell *shell)
     if (statvfs (shell->data, &disk) != 0)
         return;
     shell->stats.disk_free_bytes = (uint64_t) disk.f_bavail * disk.f_frsize;
-    bool low = shell->stats.disk_free_bytes < shell->disk_reserve_bytes;
+    /* What was removed from the journal is room for what comes, though its file does not shrink. */
+    bool low = shell->stats.disk_free_bytes + shell->stats.journal_free_bytes < shell->disk_reserve_bytes;
     if (low != shell->disk_low)
         reel_log (REEL_LOG_WARNING, "%s: %llu bytes are free on its disk: %s", shell->data,
                   (unsigned long long) shell->stats.disk_free_bytes,

@@ -56,6 +56,28 @@ drop_lease (struct reel_core *core, struct reel_flow *flow)
     flow->report_index = 0;
 }
 
+/* While recovery goes through a snapshot, what was accepted since does not yet stand behind all that it holds. */
+static struct reel_roll *
+roll_of (struct reel_core *core, const struct reel_flow *flow)
+{
+    return core->partial && flow->accepted_seq > core->snapshot.seq ? &core->recent : &core->roll;
+}
+
+enum reel_status
+reel_apply_new_flow (struct reel_core *core, struct reel_flow *flow)
+{
+    flow->fingerprint = reel_core_fingerprint (core, flow->workflow_id);
+    if (reel_map_put_pointer (&core->flows, flow->fingerprint, flow) != REEL_OK)
+        return REEL_NO_MEMORY;
+    if (reel_roll_add (roll_of (core, flow), flow) != REEL_OK) {
+        reel_map_remove (&core->flows, flow->fingerprint);
+        return REEL_NO_MEMORY;
+    }
+    core->state_count[flow->state]++;
+    core->live_bytes += flow->bytes;
+    return REEL_OK;
+}
+
 void
 reel_core_remove_flow (struct reel_core *core, struct reel_flow *flow)
 {
@@ -66,14 +88,14 @@ reel_core_remove_flow (struct reel_core *core, struct reel_flow *flow)
     reel_heap_remove (&core->expiries, &flow->expiry);
     drop_lease (core, flow);
     reel_map_remove (&core->flows, flow->fingerprint);
-    reel_roll_remove (&core->roll, flow);
+    reel_roll_remove (roll_of (core, flow), flow);
     core->state_count[flow->state]--;
     core->live_bytes -= flow->bytes;
     reel_flow_destroy (flow);
 }
 
-static enum reel_status
-contradicts (struct reel_error *err, const char *what)
+enum reel_status
+reel_apply_contradicts (struct reel_error *err, const char *what)
 {
     return reel_error_set (err, REEL_INVALID, "damaged", "", "a record that contradicts those before it: %s", what);
 }
@@ -83,9 +105,8 @@ apply_accepted (struct reel_core *core, const struct reel_record *record, bool p
 {
     const struct reel_message *event = record->event;
     struct reel_slice workflow_id = event->value[REEL_F_WORKFLOW_ID].s;
-    uint64_t fingerprint = reel_core_fingerprint (core, workflow_id);
-    if (reel_map_get (&core->flows, fingerprint) != 0)
-        return contradicts (err, "a workflow that is live is accepted again");
+    if (reel_map_get (&core->flows, reel_core_fingerprint (core, workflow_id)) != 0)
+        return reel_apply_contradicts (err, "a workflow that is live is accepted again");
     if (!parsed) {
         enum reel_status status = reel_workflow_parse (&core->workflow, record->document, REEL_WORKFLOW_STRICT, err);
         if (status != REEL_OK)
@@ -96,22 +117,17 @@ apply_accepted (struct reel_core *core, const struct reel_record *record, bool p
                                                                        : REEL_SLICE_NONE;
     if (reel_flow_create (workflow_id, &core->workflow, record->provenance, origin, &flow) != REEL_OK)
         return REEL_NO_MEMORY;
-    flow->fingerprint = fingerprint;
     flow->accepted_seq = flow->last_seq = event->value[REEL_F_SEQ].u;
-    if (reel_map_put_pointer (&core->flows, fingerprint, flow) != REEL_OK
-        || reel_roll_add (&core->roll, flow) != REEL_OK) {
-        reel_map_remove (&core->flows, fingerprint);
-        reel_flow_destroy (flow);
-        return REEL_NO_MEMORY;
-    }
     flow->priority = reel_message_has (event, REEL_F_PRIORITY) ? event->value[REEL_F_PRIORITY].i : 0;
     flow->not_before_us = reel_message_has (event, REEL_F_NOT_BEFORE_US)
                               ? (int64_t) event->value[REEL_F_NOT_BEFORE_US].u
                               : 0;
     flow->submitted_us = (int64_t) event->value[REEL_F_AT_US].u;
     flow->last_index = event->value[REEL_F_INDEX].u;
-    core->state_count[flow->state]++;
-    core->live_bytes += flow->bytes;
+    if (reel_apply_new_flow (core, flow) != REEL_OK) {
+        reel_flow_destroy (flow);
+        return REEL_NO_MEMORY;
+    }
     core->last_seq = flow->last_seq;
     return REEL_OK;
 }
@@ -165,7 +181,7 @@ apply_step (struct reel_core *core, struct reel_flow *flow, const struct reel_re
     const struct reel_message *event = record->event;
     if (flow->next == flow->step_count
         || !reel_slice_equal (event->value[REEL_F_STEP_ID].s, reel_flow_step_id (flow, flow->next)))
-        return contradicts (err, "an event of a step that is not the next");
+        return reel_apply_contradicts (err, "an event of a step that is not the next");
     struct reel_outcome *outcome = &flow->steps[flow->next].outcome;
     switch (event->command) {
     case REEL_EVENT_STARTED:
@@ -177,7 +193,7 @@ apply_step (struct reel_core *core, struct reel_flow *flow, const struct reel_re
         flow->in_doubt = REEL_IN_DOUBT_HOLD;
         if (reel_message_has (event, REEL_F_IN_DOUBT) && !REEL_MUTANT_IS (18)
             && !reel_in_doubt_parse (event->value[REEL_F_IN_DOUBT].s, &flow->in_doubt))
-            return contradicts (err, "an in_doubt policy of no known name");
+            return reel_apply_contradicts (err, "an in_doubt policy of no known name");
         flow->in_flight = true;
         break;
     case REEL_EVENT_RETRYING:
@@ -197,7 +213,7 @@ apply_step (struct reel_core *core, struct reel_flow *flow, const struct reel_re
             return REEL_NO_MEMORY;
         break;
     case REEL_EVENT_IN_DOUBT: break;
-    default: return contradicts (err, "a step record of another kind of event");
+    default: return reel_apply_contradicts (err, "a step record of another kind of event");
     }
     if (record->report_index > 0)
         flow->report_index = record->report_index;
@@ -222,14 +238,23 @@ holder_may_return (const struct reel_message *event)
 }
 
 static void
-apply_switched (struct reel_core *core, bool paused)
+make_all_yield (struct reel_roll *roll)
 {
-    core->paused = paused;
-    for (size_t i = 0; paused && i < core->roll.count; i++) {
-        struct reel_flow *flow = core->roll.places[i].flow;
+    for (size_t i = 0; i < roll->count; i++) {
+        struct reel_flow *flow = roll->places[i].flow;
         if (flow != NULL && flow->state == REEL_FLOW_RUNNING)
             flow->yielding = true;
     }
+}
+
+static void
+apply_switched (struct reel_core *core, bool paused)
+{
+    core->paused = paused;
+    if (!paused)
+        return;
+    make_all_yield (&core->roll);
+    make_all_yield (&core->recent);
 }
 
 static enum reel_status
@@ -257,37 +282,40 @@ apply_to_flow (struct reel_core *core, struct reel_flow *flow, const struct reel
         flow->yielding |= flow->state == REEL_FLOW_RUNNING;
         return REEL_OK;
     case REEL_RECORD_RESUMED: flow->paused = false; return REEL_OK;
-    case REEL_RECORD_ENDED:
-    case REEL_RECORD_EPOCH:
-    case REEL_RECORD_SWITCHED:
-    case REEL_RECORD_ACCEPTED: break;
+    default: return REEL_OK; /* ENDED; the others are not of a live workflow */
     }
-    return REEL_OK;
 }
 
-enum reel_status
-reel_apply_record (struct reel_core *core, const struct reel_record *record, bool parsed, struct reel_error *err)
+/* Of a workflow that the snapshot from which recovery goes has not come to yet: it holds all that matters. */
+static enum reel_status
+apply_to_unknown (struct reel_core *core, const struct reel_record *record)
 {
-    if (record->kind == REEL_RECORD_EPOCH) {
-        if (record->epoch <= core->epoch && !REEL_MUTANT_IS (11))
-            return contradicts (err, "an epoch that does not rise");
-        core->epoch = record->epoch;
+    const struct reel_message *event = record->event;
+    core->last_seq = event->value[REEL_F_SEQ].u;
+    if (record->kind == REEL_RECORD_ASSIGNED && event->value[REEL_F_LEASE].lease.counter > core->lease_counter)
+        core->lease_counter = event->value[REEL_F_LEASE].lease.counter;
+    if (record->kind != REEL_RECORD_ENDED)
         return REEL_OK;
-    }
-    if (record->kind == REEL_RECORD_SWITCHED) {
-        apply_switched (core, record->paused);
-        return REEL_OK;
-    }
+    core->ended_count++;
+    return reel_map_put (&core->ended, reel_core_fingerprint (core, event->value[REEL_F_WORKFLOW_ID].s),
+                         core->last_seq);
+}
+
+/* A record that holds an event. */
+static enum reel_status
+apply_event (struct reel_core *core, const struct reel_record *record, bool parsed, struct reel_error *err)
+{
     const struct reel_message *event = record->event;
     if (event->value[REEL_F_SEQ].u != core->last_seq + 1)
-        return contradicts (err, "an event out of sequence");
+        return reel_apply_contradicts (err, "an event out of sequence");
     if (record->kind == REEL_RECORD_ACCEPTED)
         return apply_accepted (core, record, parsed, err);
     struct reel_flow *flow = reel_core_find (core, event->value[REEL_F_WORKFLOW_ID].s);
     if (flow == NULL)
-        return contradicts (err, "an event of no live workflow");
+        return core->partial ? apply_to_unknown (core, record)
+                             : reel_apply_contradicts (err, "an event of no live workflow");
     if (record->previous_seq != flow->last_seq || event->value[REEL_F_INDEX].u != flow->last_index + 1)
-        return contradicts (err, "an event that does not follow the workflow's last");
+        return reel_apply_contradicts (err, "an event that does not follow the workflow's last");
     size_t bytes_before = flow->bytes;
     enum reel_status status = apply_to_flow (core, flow, record, err);
     core->live_bytes += flow->bytes - bytes_before;
@@ -299,8 +327,43 @@ reel_apply_record (struct reel_core *core, const struct reel_record *record, boo
         return REEL_OK;
     if (reel_map_put (&core->ended, flow->fingerprint, flow->last_seq) != REEL_OK)
         return REEL_NO_MEMORY;
+    core->ended_count++;
     reel_core_remove_flow (core, flow);
     return REEL_OK;
+}
+
+static enum reel_status
+apply_epoch (struct reel_core *core, uint64_t epoch, struct reel_error *err)
+{
+    if (epoch <= core->epoch && !REEL_MUTANT_IS (11))
+        return reel_apply_contradicts (err, "an epoch that does not rise");
+    core->epoch = epoch;
+    core->snapshot_open = false; /* what was under way ended with the last one */
+    return REEL_OK;
+}
+
+static enum reel_status
+apply_any (struct reel_core *core, const struct reel_record *record, bool parsed, struct reel_error *err)
+{
+    switch (record->kind) {
+    case REEL_RECORD_EPOCH: return apply_epoch (core, record->epoch, err);
+    case REEL_RECORD_SWITCHED: apply_switched (core, record->paused); return REEL_OK;
+    case REEL_RECORD_SNAPSHOT:
+    case REEL_RECORD_LIVE:
+    case REEL_RECORD_SNAPSHOT_ENDS: return reel_snapshot_apply (core, record, err);
+    case REEL_RECORD_FORGOTTEN: return reel_retention_apply (core, record->forgotten_seq, err);
+    default: return apply_event (core, record, parsed, err);
+    }
+}
+
+enum reel_status
+reel_apply_record (struct reel_core *core, const struct reel_record *record, size_t bytes, bool parsed,
+                   struct reel_error *err)
+{
+    enum reel_status status = apply_any (core, record, parsed, err);
+    if (status == REEL_OK)
+        core->journal_bytes += bytes;
+    return status;
 }
 
 enum reel_status
@@ -308,5 +371,7 @@ reel_core_apply (struct reel_core *core, struct reel_slice bytes, struct reel_er
 {
     REEL_ASSERT (!core->started);
     enum reel_status status = reel_record_read (bytes, &core->record, &core->in, err);
-    return status == REEL_OK ? reel_apply_record (core, &core->record, false, err) : status;
+    if (status != REEL_OK || (core->skipping && core->record.kind != REEL_RECORD_SNAPSHOT))
+        return status;
+    return reel_apply_record (core, &core->record, bytes.len + REEL_RECORD_FRAME_BYTES, false, err);
 }

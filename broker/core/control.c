@@ -196,9 +196,7 @@ switch_all (struct reel_core *core, const struct reel_asker *asker, bool paused,
 {
     if (core->paused != paused) {
         core->record = (struct reel_record){.kind = REEL_RECORD_SWITCHED, .paused = paused};
-        reel_record_write (&effects->records, &core->record);
-        if (reel_buf_status (&effects->records) != REEL_OK
-            || reel_apply_record (core, &core->record, false, NULL) != REEL_OK)
+        if (reel_core_record_plain (core, effects) != REEL_OK)
             return REEL_NO_MEMORY;
     }
     return reply_status (core, asker, reel_slice_text (paused ? "paused" : "resumed"), effects);

@@ -23,6 +23,10 @@ reel_core_setup_defaults (struct reel_core_setup *setup)
         .workers_max = 1024,
         .deliveries_max = 5,
         .waits_max = 10000,
+        .snapshot_bytes = UINT64_C (64) << 20,
+        .snapshot_piece_bytes = UINT64_C (256) << 10,
+        .retain_ms = INT64_C (30) * 24 * 3600 * 1000,
+        .retain_bytes = UINT64_C (16) << 30,
     };
 }
 
@@ -50,10 +54,13 @@ reel_core_destroy (struct reel_core **slot)
         reel_roster_remove (core, core->peers[core->peer_count - 1]);
     for (struct reel_flow *flow; (flow = reel_roll_last (&core->roll)) != NULL;)
         reel_core_remove_flow (core, flow);
+    for (struct reel_flow *flow; (flow = reel_roll_last (&core->recent)) != NULL;)
+        reel_core_remove_flow (core, flow);
     REEL_ASSERT (core->lanes.count == 0 && core->live_bytes == 0);
     free (core->peers);
     reel_map_free (&core->flows);
     reel_roll_free (&core->roll);
+    reel_roll_free (&core->recent);
     reel_map_free (&core->ended);
     reel_map_free (&core->leases);
     reel_map_free (&core->routes);
@@ -106,7 +113,7 @@ sooner (int64_t *wake_us, int64_t at_us)
 }
 
 static int64_t
-next_wake (const struct reel_core *core)
+next_wake (const struct reel_core *core, const struct reel_effects *effects)
 {
     const int64_t now_us = core->now.monotonic_us;
     int64_t wake_us = INT64_MAX;
@@ -118,12 +125,14 @@ next_wake (const struct reel_core *core)
     if ((node = reel_heap_top (&core->later)) != NULL) {
         /* By the wall clock, which may be set: look again after a minute at the latest. */
         int64_t left_us = node->key - core->now.wall_us;
-        sooner (&wake_us, now_us + (left_us > 60000000 ? 60000000 : left_us));
+        sooner (&wake_us, now_us + (left_us > REEL_LOOK_AGAIN_US ? REEL_LOOK_AGAIN_US : left_us));
     }
     if (core->more_to_hand_out)
         sooner (&wake_us, now_us);
     if (core->peer_count > 0)
         sooner (&wake_us, core->silence_due_us);
+    sooner (&wake_us, reel_snapshot_wake_us (core, effects));
+    sooner (&wake_us, reel_retention_wake_us (core));
     return wake_us;
 }
 
@@ -138,7 +147,11 @@ reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_e
         status = reel_queue_wake (core);
     if (status == REEL_OK)
         status = reel_lease_hand_out (core, effects);
-    *wake_us = next_wake (core);
+    if (status == REEL_OK)
+        status = reel_snapshot_tick (core, effects);
+    if (status == REEL_OK)
+        status = reel_retention_tick (core, effects);
+    *wake_us = next_wake (core, effects);
     return status;
 }
 
@@ -167,14 +180,12 @@ reel_core_disk_low (struct reel_core *core, bool low)
 enum reel_status
 reel_core_start (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects)
 {
-    REEL_ASSERT (!core->started);
+    REEL_ASSERT (!core->started && !core->skipping && !core->partial);
     enter (core, now, effects);
     uint64_t seconds = now.wall_us < 0 ? 0 : (uint64_t) now.wall_us / 1000000;
     uint64_t next = core->epoch + !REEL_MUTANT_IS (11);
     core->record = (struct reel_record){.kind = REEL_RECORD_EPOCH, .epoch = next > seconds ? next : seconds};
-    reel_record_write (&effects->records, &core->record);
-    if (reel_buf_status (&effects->records) != REEL_OK
-        || reel_apply_record (core, &core->record, false, NULL) != REEL_OK)
+    if (reel_core_record_plain (core, effects) != REEL_OK)
         return REEL_NO_MEMORY;
     effects->epoch = core->epoch;
     for (size_t i = 0; i < core->roll.count; i++) {
@@ -198,54 +209,10 @@ reel_core_count (const struct reel_core *core, uint64_t *live, uint64_t *ended)
 {
     *live = core->state_count[REEL_FLOW_QUEUED] + core->state_count[REEL_FLOW_RUNNING]
             + core->state_count[REEL_FLOW_HELD];
-    *ended = core->ended.count;
+    *ended = reel_retention_ended (core);
 }
 
 /* --- the digest ----------------------------------------------------------------------------- */
-
-static void
-pack_flow (struct reel_buf *out, const struct reel_flow *flow)
-{
-    const uint64_t numbers[] = {
-        (uint64_t) flow->priority,
-        (uint64_t) flow->not_before_us,
-        (uint64_t) flow->submitted_us,
-        (uint64_t) flow->started_us,
-        flow->accepted_seq,
-        flow->last_seq,
-        flow->last_index,
-        flow->deliveries,
-        flow->lost,
-        flow->state,
-        flow->lease.epoch,
-        flow->lease.counter,
-        flow->report_index,
-        flow->step_count,
-        flow->next,
-        flow->in_flight,
-        flow->idempotent,
-        flow->in_doubt,
-        flow->attempts,
-        flow->cancelling,
-        flow->paused,
-        flow->yielding,
-    };
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        reel_pack_uint (out, numbers[i]);
-    reel_pack_bin (out, flow->workflow_id);
-    reel_pack_bin (out, flow->document);
-    reel_pack_bin (out, flow->provenance);
-    reel_pack_bin (out, flow->origin);
-    reel_pack_bin (out, flow->checkpoint);
-    for (uint32_t i = 0; i < flow->step_count; i++) {
-        const struct reel_outcome *outcome = &flow->steps[i].outcome;
-        reel_pack_uint (out, outcome->status);
-        reel_pack_bin (out, outcome->receipt);
-        reel_pack_bin (out, outcome->error);
-        reel_pack_time (out, outcome->started_us);
-        reel_pack_time (out, outcome->finished_us);
-    }
-}
 
 uint64_t
 reel_core_digest (const struct reel_core *core)
@@ -253,16 +220,15 @@ reel_core_digest (const struct reel_core *core)
     static const uint8_t key[REEL_FINGERPRINT_KEY_BYTES] = {0};
     struct reel_buf state = {0};
     uint64_t digest = 0;
-    reel_pack_uint (&state, core->epoch);
-    reel_pack_uint (&state, core->last_seq);
-    reel_pack_uint (&state, core->lease_counter);
-    reel_pack_bool (&state, core->paused);
-    reel_pack_uint (&state, core->ended.count);
+    reel_snapshot_pack_broker (&state, core, &core->snapshot);
+    reel_pack_bool (&state, core->snapshot_open);
     for (size_t i = 0; i < core->roll.count; i++) {
         const struct reel_flow *flow = core->roll.places[i].flow;
         if (flow == NULL)
             continue;
-        pack_flow (&state, flow);
+        reel_snapshot_pack_flow (&state, flow);
+        reel_pack_bin (&state, flow->document);
+        reel_pack_bin (&state, flow->provenance);
         digest ^= reel_hash_fingerprint (key, reel_buf_slice (&state)) + flow->accepted_seq;
         reel_buf_clear (&state);
     }

@@ -29,6 +29,8 @@ struct reel_shell_stats {
     uint64_t worker_connections;
     uint64_t event_connections;
     uint64_t disk_free_bytes;
+    uint64_t journal_bytes;      /* of the journal's file */
+    uint64_t journal_free_bytes; /* of that, what is free for what is still to come */
 };
 
 struct reel_core_setup {
@@ -41,6 +43,14 @@ struct reel_core_setup {
     uint32_t workers_max;
     uint32_t deliveries_max; /* lost workers until a workflow is failed with too_many_deliveries */
     uint32_t waits_max;      /* RECEIPTs that wait */
+    /* Live state is journaled anew when so many bytes of records have come since the last time, and as many as live
+     * workflows take; 0: never, and then nothing is ever forgotten. Of it, at most snapshot_piece_bytes a batch. */
+    uint64_t snapshot_bytes;
+    uint64_t snapshot_piece_bytes;
+    /* For how long, and up to how many bytes of records, the past is retained; 0: for ever, without limit. Both hold
+     * to within an eighth. */
+    int64_t retain_ms;
+    uint64_t retain_bytes;
 };
 void reel_core_setup_defaults (struct reel_core_setup *setup);
 
@@ -76,7 +86,7 @@ struct reel_publish {
 enum reel_read_kind {
     REEL_READ_EVENTS,          /* after, limit */
     REEL_READ_WORKFLOW_EVENTS, /* seq (its last), after, limit */
-    REEL_READ_ENDED,           /* seq (its final event): the final record, then the accepting one */
+    REEL_READ_ENDED,           /* seq (its final event): the final record, and the accepting one if it is needed */
     REEL_READ_LIST             /* after (rows accepted before it), limit, status */
 };
 
@@ -101,6 +111,10 @@ struct reel_effects {
     uint64_t first_seq;      /* of the first event in `records`, or of the next one to come */
     uint64_t event_count;
     uint64_t epoch;
+    uint64_t forgotten_seq;  /* nothing up to it is retained any more; 0: nothing new */
+    uint64_t snapshot_bytes; /* of the records of a snapshot in `records` */
+    bool snapshot_begins;
+    bool snapshot_ends;
     struct reel_journal_row *rows; /* their slices are filled in by reel_effects_batch() */
     struct reel_effect_row_text *row_texts;
     size_t row_count, row_cap;
@@ -138,8 +152,8 @@ struct reel_core_frames {
     size_t count;
 };
 
-/* What a read brought. `body`: EVENTS and WORKFLOW_EVENTS: the maps; ENDED: two framed records (the final, the
- * accepting); LIST: row maps, `count` of them. */
+/* What a read brought. `body`: EVENTS and WORKFLOW_EVENTS: the maps; ENDED: the framed final record and, unless that has
+ * the document, the accepting one; LIST: row maps, `count` of them. */
 struct reel_core_reading {
     enum reel_read_kind kind;
     enum reel_status status; /* REEL_OK, or REEL_NOT_FOUND */
@@ -182,9 +196,20 @@ void reel_core_disk_low (struct reel_core *core, bool low);
 
 /* --- recovery ------------------------------------------------------------------------------- */
 
+/* Call before the first record where the journal goes from the batch in which a snapshot begins: what stands before that
+ * is passed over. */
+void reel_core_recover_snapshot (struct reel_core *core);
 /* Replays one record. REEL_INVALID (err): it contradicts the state: the journal is not one of ours. */
 enum reel_status reel_core_apply (struct reel_core *core, struct reel_slice record,
                                   struct reel_error *err) REEL_MUST_USE;
+/* Call after the last record, where they went from a snapshot, for each ended workflow that the journal retains. Errors as
+ * above. */
+enum reel_status reel_core_recover_ended (struct reel_core *core, struct reel_slice workflow_id, uint64_t ended_seq,
+                                          struct reel_error *err) REEL_MUST_USE;
+/* Call after that. REEL_INVALID (err): the records end within the snapshot, or the journal retains events from another
+ * seq on, or other ended workflows, than the records say. */
+enum reel_status reel_core_recovered (const struct reel_core *core, uint64_t first_seq, uint64_t ended,
+                                      struct reel_error *err) REEL_MUST_USE;
 /* Call once, after replay: raises the epoch (a record in the effects) and gives every live lease a full term. */
 enum reel_status reel_core_start (struct reel_core *core, struct reel_core_time now,
                                   struct reel_effects *effects) REEL_MUST_USE;

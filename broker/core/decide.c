@@ -31,7 +31,7 @@ record_and_publish (struct reel_core *core, struct reel_flow *flow, struct reel_
         return REEL_NO_MEMORY;
     record->event_bytes = reel_buf_slice (&core->scratch);
     record->previous_seq = flow == NULL ? 0 : flow->last_seq;
-    size_t event_at = reel_record_write (&effects->records, record);
+    size_t before = effects->records.len, event_at = reel_record_write (&effects->records, record);
     if (reel_buf_status (&effects->records) != REEL_OK)
         return REEL_NO_MEMORY;
     effects->event_count++;
@@ -40,8 +40,21 @@ record_and_publish (struct reel_core *core, struct reel_flow *flow, struct reel_
                               reel_message_spec (record->event->command)->name, body, true)
         != REEL_OK)
         return REEL_NO_MEMORY;
-    enum reel_status status = reel_apply_record (core, record, record->kind == REEL_RECORD_ACCEPTED, NULL);
+    enum reel_status status = reel_apply_record (core, record, effects->records.len - before,
+                                                 record->kind == REEL_RECORD_ACCEPTED, NULL);
     REEL_ASSERT (status != REEL_INVALID); /* what was decided fits the state it was decided in */
+    return status;
+}
+
+enum reel_status
+reel_core_record_plain (struct reel_core *core, struct reel_effects *effects)
+{
+    size_t before = effects->records.len;
+    reel_record_write (&effects->records, &core->record);
+    if (reel_buf_status (&effects->records) != REEL_OK)
+        return REEL_NO_MEMORY;
+    enum reel_status status = reel_apply_record (core, &core->record, effects->records.len - before, false, NULL);
+    REEL_ASSERT (status != REEL_INVALID);
     return status;
 }
 
@@ -179,6 +192,11 @@ end (struct reel_core *core, struct reel_flow *flow, const struct ending *ending
         .accepted_seq = flow->accepted_seq,
         .report_index = report_index,
     };
+    if (flow->accepted_seq <= core->snapshot.seq) { /* the journal may be cut between the accepting record and this */
+        core->record.document = flow->document;
+        core->record.provenance = flow->provenance;
+        core->record.priority = flow->priority;
+    }
     if (reel_core_record (core, flow, effects) != REEL_OK)
         return REEL_NO_MEMORY;
     core->counters.succeeded += ending->event == REEL_EVENT_WORKFLOW_SUCCEEDED;

@@ -166,6 +166,9 @@ reel_effects_batch (struct reel_effects *effects)
         .records = reel_buf_slice (&effects->records),
         .rows = effects->rows,
         .row_count = effects->row_count,
+        .snapshot_begins = effects->snapshot_begins,
+        .snapshot_ends = effects->snapshot_ends,
+        .forgotten_seq = effects->forgotten_seq,
     };
 }
 
@@ -175,6 +178,8 @@ reel_effects_clear (struct reel_effects *effects)
     reel_buf_clear (&effects->records);
     reel_buf_clear (&effects->bytes);
     effects->first_seq = effects->event_count = effects->epoch = 0;
+    effects->forgotten_seq = effects->snapshot_bytes = 0;
+    effects->snapshot_begins = effects->snapshot_ends = false;
     effects->row_count = effects->send_count = effects->publish_count = effects->read_count = 0;
 }
 

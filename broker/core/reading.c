@@ -43,7 +43,7 @@ recall (struct reel_core *core, struct reel_slice bytes, struct context *context
     return status;
 }
 
-/* The two records of an ended workflow. */
+/* The final record of an ended workflow, with what the accepting one adds to it. */
 struct ended {
     struct reel_slice workflow_id;
     struct reel_slice document;
@@ -61,7 +61,7 @@ read_ended (struct reel_core *core, struct reel_slice body, struct ended *ended)
     struct reel_slice final = REEL_SLICE_NONE, accepting = REEL_SLICE_NONE;
     struct reel_error err;
     bool damaged;
-    if (!reel_record_take (&body, &final, &damaged) || !reel_record_take (&body, &accepting, &damaged))
+    if (!reel_record_take (&body, &final, &damaged))
         return REEL_INVALID;
     struct reel_record *record = &core->record;
     if (reel_record_read (final, record, &core->out, &err) != REEL_OK || record->kind != REEL_RECORD_ENDED)
@@ -72,7 +72,13 @@ read_ended (struct reel_core *core, struct reel_slice body, struct ended *ended)
     ended->accepted_seq = record->accepted_seq;
     if (!reel_scan_find_str (record->receipt, "status", &ended->status))
         return REEL_INVALID;
-    if (reel_record_read (accepting, record, &core->out, &err) != REEL_OK || record->kind != REEL_RECORD_ACCEPTED)
+    ended->document = record->document;
+    ended->provenance = record->provenance;
+    ended->priority = record->priority;
+    if (record->document.len > 0)
+        return REEL_OK;
+    if (!reel_record_take (&body, &accepting, &damaged)
+        || reel_record_read (accepting, record, &core->out, &err) != REEL_OK || record->kind != REEL_RECORD_ACCEPTED)
         return REEL_INVALID;
     ended->document = record->document;
     ended->provenance = record->provenance;

@@ -7,16 +7,23 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 
+/* A final record has three more where it stands without the accepting one. */
+#define ENDED_ALONE 3
+
 static uint32_t
 members (enum reel_record_kind kind)
 {
     switch (kind) {
     case REEL_RECORD_EPOCH:
-    case REEL_RECORD_SWITCHED: return 4;
+    case REEL_RECORD_SWITCHED:
+    case REEL_RECORD_SNAPSHOT:
+    case REEL_RECORD_FORGOTTEN: return 4;
     case REEL_RECORD_ACCEPTED: return 5;
     case REEL_RECORD_STEP: return 5;
     case REEL_RECORD_YIELDED: return 5;
     case REEL_RECORD_ENDED: return 6;
+    case REEL_RECORD_LIVE: return 6;
+    case REEL_RECORD_SNAPSHOT_ENDS:
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
     case REEL_RECORD_HELD:
@@ -33,7 +40,8 @@ reel_record_write (struct reel_buf *out, const struct reel_record *record)
 {
     size_t frame = out->len;
     reel_buf_add (out, "\0\0\0\0", REEL_RECORD_FRAME_BYTES);
-    reel_pack_array (out, members (record->kind));
+    bool alone = record->kind == REEL_RECORD_ENDED && record->document.len > 0;
+    reel_pack_array (out, members (record->kind) + (alone ? ENDED_ALONE : 0));
     reel_pack_uint (out, record->kind);
     reel_pack_uint (out, record->previous_seq);
     size_t event_at = out->len;
@@ -54,7 +62,20 @@ reel_record_write (struct reel_buf *out, const struct reel_record *record)
         reel_buf_add_slice (out, record->receipt);
         reel_pack_uint (out, record->accepted_seq);
         reel_pack_uint (out, record->report_index);
+        if (!alone)
+            break;
+        reel_buf_add_slice (out, record->document);
+        reel_pack_raw (out, record->provenance);
+        reel_pack_int (out, record->priority);
         break;
+    case REEL_RECORD_SNAPSHOT: reel_buf_add_slice (out, record->state); break;
+    case REEL_RECORD_LIVE:
+        reel_buf_add_slice (out, record->document);
+        reel_pack_raw (out, record->provenance);
+        reel_buf_add_slice (out, record->state);
+        break;
+    case REEL_RECORD_FORGOTTEN: reel_pack_uint (out, record->forgotten_seq); break;
+    case REEL_RECORD_SNAPSHOT_ENDS:
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
     case REEL_RECORD_HELD:
@@ -145,22 +166,43 @@ take_lease (struct reel_cursor *cursor, struct reel_lease *lease)
 }
 
 static bool
-take_rest (struct reel_cursor *cursor, struct reel_record *record)
+take_document (struct reel_cursor *cursor, struct reel_record *record)
+{
+    if (!reel_scan_skip (cursor, &record->document) || !reel_scan_skip (cursor, &record->provenance))
+        return false;
+    if (reel_scan_type (record->provenance) == REEL_NIL)
+        record->provenance = REEL_SLICE_NONE;
+    return true;
+}
+
+static bool
+take_priority (struct reel_cursor *cursor, int64_t *priority)
+{
+    struct reel_value value;
+    if (!reel_scan_next (cursor, &value)
+        || !(value.type == REEL_INT || (value.type == REEL_UINT && value.u <= INT64_MAX)))
+        return false;
+    *priority = value.type == REEL_INT ? value.i : (int64_t) value.u;
+    return true;
+}
+
+static bool
+take_rest (struct reel_cursor *cursor, struct reel_record *record, bool alone)
 {
     switch (record->kind) {
     case REEL_RECORD_EPOCH: return take_uint (cursor, &record->epoch);
     case REEL_RECORD_SWITCHED: return take_bool (cursor, &record->paused);
-    case REEL_RECORD_ACCEPTED:
-        if (!reel_scan_skip (cursor, &record->document) || !reel_scan_skip (cursor, &record->provenance))
-            return false;
-        if (reel_scan_type (record->provenance) == REEL_NIL)
-            record->provenance = REEL_SLICE_NONE;
-        return true;
+    case REEL_RECORD_ACCEPTED: return take_document (cursor, record);
+    case REEL_RECORD_SNAPSHOT: return reel_scan_skip (cursor, &record->state);
+    case REEL_RECORD_LIVE: return take_document (cursor, record) && reel_scan_skip (cursor, &record->state);
+    case REEL_RECORD_FORGOTTEN: return take_uint (cursor, &record->forgotten_seq);
     case REEL_RECORD_STEP:
     case REEL_RECORD_YIELDED: return take_lease (cursor, &record->lease) && take_uint (cursor, &record->report_index);
     case REEL_RECORD_ENDED:
         return reel_scan_skip (cursor, &record->receipt) && take_uint (cursor, &record->accepted_seq)
-               && take_uint (cursor, &record->report_index);
+               && take_uint (cursor, &record->report_index)
+               && (!alone || (take_document (cursor, record) && take_priority (cursor, &record->priority)));
+    case REEL_RECORD_SNAPSHOT_ENDS:
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
     case REEL_RECORD_HELD:
@@ -177,7 +219,11 @@ fits (enum reel_record_kind kind, enum reel_command event)
 {
     switch (kind) {
     case REEL_RECORD_EPOCH:
-    case REEL_RECORD_SWITCHED: return false;
+    case REEL_RECORD_SWITCHED:
+    case REEL_RECORD_SNAPSHOT:
+    case REEL_RECORD_LIVE:
+    case REEL_RECORD_SNAPSHOT_ENDS:
+    case REEL_RECORD_FORGOTTEN: return false;
     case REEL_RECORD_ACCEPTED: return event == REEL_EVENT_ACCEPTED;
     case REEL_RECORD_ASSIGNED: return event == REEL_EVENT_ASSIGNED;
     case REEL_RECORD_STEP: return event >= REEL_EVENT_STARTED && event <= REEL_EVENT_IN_DOUBT;
@@ -191,6 +237,20 @@ fits (enum reel_record_kind kind, enum reel_command event)
     case REEL_RECORD_RESUMED: return event == REEL_EVENT_RESUMED;
     }
     return false;
+}
+
+bool
+reel_record_has_event (enum reel_record_kind kind)
+{
+    switch (kind) {
+    case REEL_RECORD_EPOCH:
+    case REEL_RECORD_SWITCHED:
+    case REEL_RECORD_SNAPSHOT:
+    case REEL_RECORD_LIVE:
+    case REEL_RECORD_SNAPSHOT_ENDS:
+    case REEL_RECORD_FORGOTTEN: return false;
+    default: return true;
+    }
 }
 
 static enum reel_status
@@ -207,15 +267,17 @@ reel_record_read (struct reel_slice bytes, struct reel_record *record, struct re
     struct reel_cursor cursor = reel_scan_start (bytes);
     struct reel_record_head head;
     uint32_t count;
-    if (!take_head (&cursor, &head, &count) || head.kind < REEL_RECORD_EPOCH || head.kind > REEL_RECORD_SWITCHED)
+    if (!take_head (&cursor, &head, &count) || head.kind < REEL_RECORD_EPOCH || head.kind > REEL_RECORD_FORGOTTEN)
         return reel_error_set (err, REEL_INVALID, "damaged", "", "a record of unknown form");
     record->kind = (enum reel_record_kind) head.kind;
     record->previous_seq = head.previous_seq;
     record->event_bytes = head.event;
-    if (count != members (record->kind) || !take_rest (&cursor, record) || cursor.at != cursor.end)
+    bool alone = record->kind == REEL_RECORD_ENDED && count == members (record->kind) + ENDED_ALONE;
+    record->document = record->provenance = REEL_SLICE_NONE;
+    if ((count != members (record->kind) && !alone) || !take_rest (&cursor, record, alone) || cursor.at != cursor.end)
         return reel_error_set (err, REEL_INVALID, "damaged", "", "a record of kind %u that lacks something",
                                (unsigned) head.kind);
-    if ((record->kind == REEL_RECORD_EPOCH || record->kind == REEL_RECORD_SWITCHED) != (head.event.len == 0))
+    if (reel_record_has_event (record->kind) != (head.event.len > 0))
         return wrong_event (record->kind, err);
     record->event = head.event.len == 0 ? NULL : event;
     if (head.event.len == 0)

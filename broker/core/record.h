@@ -27,7 +27,12 @@ enum reel_record_kind {
     REEL_RECORD_RESOLVED = 10, /* workflow.resolved: a held one is held no longer */
     REEL_RECORD_PAUSED = 11,
     REEL_RECORD_RESUMED = 12,
-    REEL_RECORD_SWITCHED = 13 /* everything is paused, or resumed: paused */
+    REEL_RECORD_SWITCHED = 13, /* everything is paused, or resumed: paused */
+    /* Since format 2: */
+    REEL_RECORD_SNAPSHOT = 14,      /* live state is journaled anew from here on: state, of the broker */
+    REEL_RECORD_LIVE = 15,          /* a live workflow as it stands: document, provenance, state */
+    REEL_RECORD_SNAPSHOT_ENDS = 16, /* every workflow that was live at its beginning was journaled, or has ended */
+    REEL_RECORD_FORGOTTEN = 17      /* what ended up to that seq is retained no longer, nor are the events */
 };
 
 /* A whole record. Slices are borrowed: from whoever writes, or from the bytes that were read. */
@@ -38,12 +43,15 @@ struct reel_record {
     const struct reel_message *event; /* the same, decoded; NULL: none */
     uint64_t epoch;                   /* EPOCH */
     bool paused;                      /* SWITCHED */
-    struct reel_slice document;       /* ACCEPTED */
-    struct reel_slice provenance;     /* ACCEPTED; len 0: none */
+    struct reel_slice document;       /* ACCEPTED, LIVE; ENDED, or len 0: the accepting record has it */
+    struct reel_slice provenance;     /* the same; len 0: none */
+    int64_t priority;                 /* ENDED with a document */
     struct reel_lease lease;          /* STEP, YIELDED */
     uint64_t report_index;            /* STEP, YIELDED, ENDED; 0: the broker's own */
     struct reel_slice receipt;        /* ENDED */
     uint64_t accepted_seq;            /* ENDED */
+    struct reel_slice state;          /* SNAPSHOT, LIVE: msgpack of broker/core/snapshot.c */
+    uint64_t forgotten_seq;           /* FORGOTTEN */
 };
 
 /* Appends the framed record; `event_bytes`, not `event`, is what is written. Returns where in `out` they begin. */
@@ -51,6 +59,9 @@ size_t reel_record_write (struct reel_buf *out, const struct reel_record *record
 /* Reads an unframed record; its event is decoded into `event`. REEL_INVALID: it is none of ours (err). */
 enum reel_status reel_record_read (struct reel_slice bytes, struct reel_record *record, struct reel_message *event,
                                    struct reel_error *err) REEL_MUST_USE;
+
+/* Do records of that kind hold an event, and so a seq? */
+bool reel_record_has_event (enum reel_record_kind kind);
 
 /* Takes the next record off `batch` (which moves on). False at its end; `damaged` says whether the end is a clean one. */
 bool reel_record_take (struct reel_slice *batch, struct reel_slice *record, bool *damaged);

@@ -612,11 +612,11 @@ on_stats (struct reel_core *core, const struct reel_asker *asker, struct reel_ef
     pack_number (buf, "subscriber_full", shell->subscriber_full);
     pack_number (buf, "refused_connections", shell->refused_connections);
     size_t gauges_at = buf->len;
-    reel_pack_map (buf, 13);
+    reel_pack_map (buf, 17);
     pack_number (buf, "queued", core->state_count[REEL_FLOW_QUEUED]);
     pack_number (buf, "running", core->state_count[REEL_FLOW_RUNNING]);
     pack_number (buf, "held", core->state_count[REEL_FLOW_HELD]);
-    pack_number (buf, "ended", core->ended.count);
+    pack_number (buf, "ended", reel_retention_ended (core));
     pack_number (buf, "live_bytes", core->live_bytes);
     pack_number (buf, "workers", core->peer_count);
     pack_number (buf, "leases", core->leases.count);
@@ -626,6 +626,10 @@ on_stats (struct reel_core *core, const struct reel_asker *asker, struct reel_ef
     pack_number (buf, "worker_connections", shell->worker_connections);
     pack_number (buf, "event_connections", shell->event_connections);
     pack_number (buf, "disk_free_bytes", shell->disk_free_bytes);
+    pack_number (buf, "journal_bytes", shell->journal_bytes);
+    pack_number (buf, "journal_free_bytes", shell->journal_free_bytes);
+    pack_number (buf, "retained_bytes", core->journal_bytes - core->forgotten.bytes);
+    pack_number (buf, "first_seq", core->forgotten.seq + 1);
     if (reel_buf_status (buf) != REEL_OK)
         return REEL_NO_MEMORY;
     struct reel_message *ok = reel_request_begin (core, asker);

@@ -83,6 +83,8 @@ struct reel_asker {
     C (succeeded)                                                                                                      \
     C (failed)                                                                                                         \
     C (cancelled)                                                                                                      \
+    C (snapshots)                                                                                                      \
+    C (forgotten)                                                                                                      \
     C (malformed)
 
 struct reel_counters {
@@ -90,6 +92,18 @@ struct reel_counters {
     REEL_COUNTERS (REEL_COUNTER_MEMBER)
 #undef REEL_COUNTER_MEMBER
 };
+
+/* What waits for a time by the wall clock, which may be set, is looked at so often. */
+#define REEL_LOOK_AGAIN_US 60000000
+
+/* Where the journal can be cut: at the beginning of a snapshot. Sums are of all that was ever recorded before it. */
+struct reel_mark {
+    uint64_t seq; /* the last one before it */
+    int64_t at_us;
+    uint64_t bytes; /* of records */
+    uint64_t ended; /* workflows */
+};
+#define REEL_MARKS_MAX 64
 
 struct reel_core {
     struct reel_core_setup setup;
@@ -100,18 +114,31 @@ struct reel_core {
     uint64_t epoch;
     uint64_t last_seq;
     uint64_t lease_counter;
-    bool paused;           /* nothing is handed out */
-    struct reel_map flows; /* fingerprint of a live workflow's id -> it */
-    struct reel_roll roll; /* the same, in the order of acceptance */
-    struct reel_map ended; /* fingerprint of an ended workflow's id -> seq of its final event */
+    bool paused;               /* nothing is handed out */
+    struct reel_map flows;     /* fingerprint of a live workflow's id -> it */
+    struct reel_roll roll;     /* the same, in the order of acceptance */
+    struct reel_map ended;     /* fingerprint of an ended and retained workflow's id -> seq of its final event */
+    uint64_t ended_count;      /* of all that ever ended */
+    uint64_t journal_bytes;    /* of all records that ever were */
+    struct reel_mark snapshot; /* the one begun last */
+    bool snapshot_open;        /* it goes on */
+    struct reel_mark marks[REEL_MARKS_MAX]; /* of complete snapshots, oldest first */
+    size_t mark_count;
+    struct reel_mark forgotten; /* nothing before it is retained */
 
     /* --- derived --- */
     struct reel_map leases;  /* counter of a good lease -> workflow */
     uint64_t state_count[3]; /* by enum reel_flow_state */
     uint64_t live_bytes;
 
+    /* --- recovery's --- */
+    bool skipping;           /* what comes before the snapshot from which recovery goes */
+    bool partial;            /* that snapshot goes on: workflows that were live at its beginning may not be known yet */
+    struct reel_roll recent; /* those accepted since, while it goes on */
+
     /* --- this process's --- */
     bool started;
+    uint64_t snapshot_next; /* workflows accepted before that seq are in the snapshot under way */
     struct reel_peer **peers;
     size_t peer_count, peer_cap;
     size_t turn; /* whose turn it is at the next hand-out */
@@ -166,6 +193,8 @@ void reel_core_event (struct reel_core *core, const struct reel_flow *flow, enum
  * publishes the event. `flow` is NULL for the accepting record only. */
 enum reel_status reel_core_record (struct reel_core *core, struct reel_flow *flow,
                                    struct reel_effects *effects) REEL_MUST_USE;
+/* Makes core->record, which holds no event, durable-to-be. */
+enum reel_status reel_core_record_plain (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
 /* The same for an event that a worker reported, whose bytes are kept as they came: core->reported is its decoded form. */
 enum reel_status reel_core_record_reported (struct reel_core *core, struct reel_flow *flow, struct reel_slice map,
                                             struct reel_effects *effects) REEL_MUST_USE;
@@ -184,10 +213,14 @@ enum reel_status reel_core_succeed_step (struct reel_core *core, struct reel_flo
 
 /* --- apply.c -------------------------------------------------------------------------------- */
 
-/* Changes the durable state by core->record, whose `event` is decoded. `parsed`: core->workflow holds the
- * accepting record's document already. */
-enum reel_status reel_apply_record (struct reel_core *core, const struct reel_record *record, bool parsed,
+/* Changes the durable state by a record of `bytes` bytes, frame included, whose `event` is decoded. `parsed`:
+ * core->workflow holds the accepting record's document already. */
+enum reel_status reel_apply_record (struct reel_core *core, const struct reel_record *record, size_t bytes, bool parsed,
                                     struct reel_error *err) REEL_MUST_USE;
+/* REEL_INVALID: it contradicts the state. */
+enum reel_status reel_apply_contradicts (struct reel_error *err, const char *what);
+/* Makes a workflow known. On failure it is the caller's still. */
+enum reel_status reel_apply_new_flow (struct reel_core *core, struct reel_flow *flow) REEL_MUST_USE;
 uint64_t reel_core_fingerprint (const struct reel_core *core, struct reel_slice text);
 /* The live workflow of that id, or NULL. */
 struct reel_flow *reel_core_find (const struct reel_core *core, struct reel_slice workflow_id);
@@ -197,6 +230,30 @@ struct reel_flow *reel_core_find_lease (const struct reel_core *core, struct ree
 enum reel_status reel_core_parse (struct reel_core *core, const struct reel_flow *flow) REEL_MUST_USE;
 void reel_core_set_state (struct reel_core *core, struct reel_flow *flow, enum reel_flow_state state);
 void reel_core_remove_flow (struct reel_core *core, struct reel_flow *flow);
+
+/* --- snapshot.c ------------------------------------------------------------------------------ */
+
+/* Appends everything durable of a workflow but its document and provenance. */
+void reel_snapshot_pack_flow (struct reel_buf *out, const struct reel_flow *flow);
+/* Appends everything durable of the broker but its workflows, as it stood when the snapshot in `mark` began. */
+void reel_snapshot_pack_broker (struct reel_buf *out, const struct reel_core *core, const struct reel_mark *mark);
+/* SNAPSHOT, LIVE, SNAPSHOT_ENDS. */
+enum reel_status reel_snapshot_apply (struct reel_core *core, const struct reel_record *record,
+                                      struct reel_error *err) REEL_MUST_USE;
+/* Begins a snapshot when one is due, and goes on with it. */
+enum reel_status reel_snapshot_tick (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
+/* When that is to be looked at again; INT64_MAX: not until something happens. */
+int64_t reel_snapshot_wake_us (const struct reel_core *core, const struct reel_effects *effects);
+
+/* --- retention.c ----------------------------------------------------------------------------- */
+
+/* How many ended workflows are retained. */
+uint64_t reel_retention_ended (const struct reel_core *core);
+/* FORGOTTEN. */
+enum reel_status reel_retention_apply (struct reel_core *core, uint64_t seq, struct reel_error *err) REEL_MUST_USE;
+/* Forgets what is old enough, or too much. */
+enum reel_status reel_retention_tick (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
+int64_t reel_retention_wake_us (const struct reel_core *core);
 
 /* --- queue.c -------------------------------------------------------------------------------- */
 

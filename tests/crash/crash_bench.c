@@ -193,7 +193,7 @@ compare_records (struct crash_bench *bench, size_t *entry)
 {
     const struct crash_ledger *ledger = &bench->ledger;
     struct comparison comparison = {.ledger = ledger};
-    if (reel_journal_replay (bench->journal, compare_record, &comparison, &bench->err) != REEL_OK)
+    if (reel_journal_replay (bench->journal, true, compare_record, &comparison, &bench->err) != REEL_OK)
         return false;
     *entry = 0;
     while (*entry < ledger->count && ledger->entries[*entry].bytes_end != comparison.at)
@@ -209,9 +209,10 @@ struct row_comparison {
 };
 
 static enum reel_status
-compare_row (void *context, const struct reel_journal_row *row)
+compare_row (void *context, const struct reel_journal_row *row, struct reel_error *err)
 {
     struct row_comparison *comparison = context;
+    (void) err;
     const struct crash_ledger *ledger = comparison->ledger;
     const struct crash_row *expected = ledger->rows;
     CRASH_MUST (row->accepted_seq < comparison->before);

@@ -103,6 +103,12 @@ is_ended (const struct broker_model *model)
            || strcmp (model->status, "cancelled") == 0;
 }
 
+static bool
+is_retained (const struct broker *broker, const struct broker_model *model)
+{
+    return is_ended (model) && model->last_seq > broker->forgotten;
+}
+
 static void
 set_status (struct broker_model *model, const char *from, const char *to)
 {
@@ -126,7 +132,7 @@ model_accept (struct broker *broker, const struct reel_record *record)
 {
     const struct reel_message *event = record->event;
     const struct broker_model *earlier = model_of (broker, event);
-    MUST (earlier == NULL || (broker->readings_gone && is_ended (earlier)));
+    MUST (earlier == NULL || (is_ended (earlier) && (broker->readings_gone || earlier->last_seq <= broker->forgotten)));
     broker->models = grown (broker->models, broker->model_count, &broker->model_cap, sizeof *broker->models);
     struct broker_model *model = &broker->models[broker->model_count++];
     *model = (struct broker_model){.accepted_seq = event->value[REEL_F_SEQ].u, .status = "queued"};
@@ -294,7 +300,11 @@ model_event (struct broker *broker, const struct reel_record *record)
                 && !reel_slice_is (event->value[REEL_F_REASON].s, "worker_lost");
     switch (record->kind) {
     case REEL_RECORD_EPOCH:
-    case REEL_RECORD_SWITCHED: ck_abort ();
+    case REEL_RECORD_SWITCHED:
+    case REEL_RECORD_SNAPSHOT:
+    case REEL_RECORD_LIVE:
+    case REEL_RECORD_SNAPSHOT_ENDS:
+    case REEL_RECORD_FORGOTTEN: ck_abort ();
     case REEL_RECORD_ACCEPTED: break;
     case REEL_RECORD_ASSIGNED: model_assign (broker, model, event); break;
     case REEL_RECORD_STEP: model_step (model, record); break;
@@ -453,6 +463,26 @@ broker_header (struct broker *broker, const char *pointer)
 
 /* --- taking effects ---------------------------------------------------------------------------- */
 
+/* A record of a snapshot, or what is retained no longer: all that is live is in a snapshot by then. */
+static void
+take_snapshot (struct broker *broker, const struct reel_record *record)
+{
+    switch (record->kind) {
+    case REEL_RECORD_SNAPSHOT: broker->begun = broker->record_count; break;
+    case REEL_RECORD_SNAPSHOT_ENDS:
+        broker->snapshot = broker->begun;
+        broker->snapshots++;
+        break;
+    case REEL_RECORD_FORGOTTEN:
+        MUST (record->forgotten_seq > broker->forgotten);
+        for (size_t i = broker->snapshot - 1; i < broker->record_count; i++)
+            MUST (broker->records[i].seq == 0 || broker->records[i].seq > record->forgotten_seq);
+        broker->forgotten = record->forgotten_seq;
+        break;
+    default: SAME (record->kind, REEL_RECORD_LIVE);
+    }
+}
+
 static void
 take_record (struct broker *broker, struct reel_slice bytes)
 {
@@ -479,6 +509,10 @@ take_record (struct broker *broker, struct reel_slice bytes)
         reel_buf_add_text (&broker->trace, record.paused ? "paused\n" : "resumed\n");
         return;
     }
+    if (!reel_record_has_event (record.kind)) {
+        take_snapshot (broker, &record);
+        return;
+    }
     SAME (event.value[REEL_F_SEQ].u, broker->event_count + 1);
     place->seq = event.value[REEL_F_SEQ].u;
     broker->events = grown (broker->events, broker->event_count, &broker->event_cap, sizeof *broker->events);
@@ -500,6 +534,9 @@ take_records (struct broker *broker)
     SAME (batch.epoch, broker->epoch);
     SAME (batch.event_count, broker->event_count - before);
     SAME (batch.first_seq, before + 1);
+    MUST (batch.forgotten_seq == 0 || batch.forgotten_seq == broker->forgotten);
+    SAME (batch.snapshot_begins, broker->begun > first_record);
+    MUST (!batch.snapshot_ends || broker->snapshot == broker->begun);
     for (size_t i = first_record; i < broker->record_count; i++)
         ended += broker->records[i].seq > 0
                  && event_at (broker, broker->records[i].seq).command >= REEL_EVENT_WORKFLOW_SUCCEEDED
@@ -648,8 +685,9 @@ static void
 read_events (const struct broker *broker, const struct reel_read *read, struct reel_buf *body,
              struct reel_journal_page *page)
 {
+    uint64_t first = read->after < broker->forgotten ? broker->forgotten : read->after;
     page->next = read->after;
-    for (uint64_t seq = read->after + 1; read->after < broker->event_count && seq <= broker->event_count; seq++)
+    for (uint64_t seq = first + 1; read->after < broker->event_count && seq <= broker->event_count; seq++)
         if (!add_event (broker, seq, read, body, page))
             return;
 }
@@ -662,7 +700,8 @@ read_workflow_events (const struct broker *broker, const struct reel_read *read,
     size_t count = 0;
     MUST (chain != NULL);
     MUST (read->seq <= broker->event_count);
-    for (uint64_t seq = read->seq; seq > read->after; seq = broker->records[broker->events[seq - 1]].previous_seq)
+    for (uint64_t seq = read->seq; seq > read->after && seq > broker->forgotten;
+         seq = broker->records[broker->events[seq - 1]].previous_seq)
         chain[count++] = seq;
     page->next = read->after;
     while (count > 0 && add_event (broker, chain[count - 1], read, body, page))
@@ -673,9 +712,17 @@ read_workflow_events (const struct broker *broker, const struct reel_read *read,
 static void
 read_ended (struct broker *broker, const struct reel_read *read, struct reel_buf *body)
 {
-    struct reel_message event = event_at (broker, read->seq);
-    reel_buf_add_slice (body, framed (broker, read->seq));
-    reel_buf_add_slice (body, framed (broker, model_of (broker, &event)->accepted_seq));
+    struct reel_record record;
+    struct reel_message event;
+    struct reel_slice final = framed (broker, read->seq);
+    SAME (reel_record_read (reel_slice (final.data + REEL_RECORD_FRAME_BYTES, final.len - REEL_RECORD_FRAME_BYTES),
+                            &record, &event, NULL),
+          REEL_OK);
+    reel_buf_add_slice (body, final);
+    if (record.document.len > 0)
+        return;
+    MUST (record.accepted_seq > broker->forgotten);
+    reel_buf_add_slice (body, framed (broker, record.accepted_seq));
 }
 
 static void
@@ -683,7 +730,7 @@ read_list (struct broker *broker, const struct reel_read *read, struct reel_buf 
 {
     for (size_t i = broker->model_count; i-- > 0 && page->count < read->limit;) {
         const struct broker_model *model = &broker->models[i];
-        if (model->accepted_seq >= read->after || !is_ended (model)
+        if (model->accepted_seq >= read->after || !is_retained (broker, model)
             || (read->status != NULL && strcmp (read->status, model->status) != 0))
             continue;
         struct reel_value number;
@@ -707,15 +754,16 @@ answer (struct broker *broker, const struct reel_read *read, struct reel_slice c
 {
     struct reel_buf body = {0};
     struct reel_core_reading reading = {
-        .kind = read->kind, .context = context, .first_seq = 1, .last_seq = broker->event_count};
-    switch (read->kind) {
+        .kind = read->kind, .context = context, .first_seq = broker->forgotten + 1, .last_seq = broker->event_count};
+    bool gone = broker->readings_gone || (read->kind == REEL_READ_ENDED && read->seq <= broker->forgotten);
+    switch (gone ? REEL_READ_LIST : read->kind) {
     case REEL_READ_EVENTS: read_events (broker, read, &body, &reading.page); break;
     case REEL_READ_WORKFLOW_EVENTS: read_workflow_events (broker, read, &body, &reading.page); break;
     case REEL_READ_ENDED: read_ended (broker, read, &body); break;
     case REEL_READ_LIST: read_list (broker, read, &body, &reading.page); break;
     }
-    reading.body = broker->readings_gone ? REEL_SLICE_NONE : reel_buf_slice (&body);
-    reading.status = broker->readings_gone ? REEL_NOT_FOUND : REEL_OK;
+    reading.body = gone ? REEL_SLICE_NONE : reel_buf_slice (&body);
+    reading.status = gone ? REEL_NOT_FOUND : REEL_OK;
     if (broker->readings_torn)
         reading.body.len /= 2;
     struct reel_core_time now = {broker->wall_us, broker->monotonic_us};
@@ -786,7 +834,7 @@ check_counts (struct broker *broker)
         queued += strcmp (model->status, "queued") == 0;
         running += strcmp (model->status, "running") == 0;
         held += strcmp (model->status, "held") == 0;
-        ended += is_ended (model);
+        ended += is_retained (broker, model);
         leases += model->leased;
     }
     SAME (reel_core_message (broker->core, now, &stats, &effects), REEL_OK);
@@ -801,10 +849,24 @@ check_counts (struct broker *broker)
     reel_effects_free (&effects);
 }
 
+static struct reel_core *recovered (struct broker *broker);
+
+/* When one has ended, and at other times. */
+static void
+check_snapshot (struct broker *broker, bool ended)
+{
+    if (broker->snapshot == 0 || (!ended && broker->record_count % 64 != 0))
+        return;
+    struct reel_core *core = recovered (broker);
+    SAME (reel_core_digest (broker->core), reel_core_digest (core));
+    reel_core_destroy (&core);
+}
+
 static void
 take_effects (struct broker *broker, bool again)
 {
     uint64_t seq = broker->event_count;
+    size_t snapshots = broker->snapshots, records = broker->record_count;
     if (!again)
         broker->sent_count = 0;
     if (!reel_effects_empty (&broker->effects)) {
@@ -815,6 +877,8 @@ take_effects (struct broker *broker, bool again)
     }
     reel_effects_clear (&broker->effects);
     SAME (reel_core_digest (broker->core), reel_core_digest (broker->mirror));
+    if (broker->record_count > records)
+        check_snapshot (broker, broker->snapshots > snapshots);
     while (!broker->hold_readings && broker->held_count > 0)
         broker_answer (broker);
 }
@@ -940,6 +1004,7 @@ broker_init (struct broker *broker)
     *broker = (struct broker){.wall_us = 1000000};
     reel_core_setup_defaults (&broker->setup);
     broker->setup.seed = 1;
+    broker->setup.retain_ms = 0; /* so that nothing is due for it */
 }
 
 /* A core made from the journal alone. */
@@ -957,11 +1022,43 @@ replayed (struct broker *broker)
     return core;
 }
 
+/* A core made from the last complete snapshot on, as a journal would have it: from somewhere in its batch, and the rows
+ * of ended workflows. */
+static struct reel_core *
+recovered (struct broker *broker)
+{
+    struct reel_core *core = NULL;
+    struct reel_error err = {0};
+    uint64_t ended = 0;
+    size_t first = broker->snapshot - 1, before = broker->recoveries++ % 3;
+    SAME (reel_core_create (&broker->setup, &core), REEL_OK);
+    reel_core_recover_snapshot (core);
+    for (size_t i = first > before ? first - before : first; i < broker->record_count; i++) {
+        const struct broker_record *place = &broker->records[i];
+        struct reel_slice record = reel_slice (broker->journal.data + place->at + REEL_RECORD_FRAME_BYTES,
+                                               place->len - REEL_RECORD_FRAME_BYTES);
+        struct reel_record_head head;
+        MUST (reel_record_head (record, &head));
+        if (i < first && head.kind == REEL_RECORD_SNAPSHOT)
+            continue; /* a batch has but one */
+        MUST_SAY (reel_core_apply (core, record, &err) == REEL_OK, "%s", err.message);
+    }
+    for (size_t i = 0; i < broker->model_count; i++) {
+        const struct broker_model *model = &broker->models[i];
+        if (!is_retained (broker, model))
+            continue;
+        SAME (reel_core_recover_ended (core, reel_slice_text (model->workflow_id), model->last_seq, &err), REEL_OK);
+        ended++;
+    }
+    MUST_SAY (reel_core_recovered (core, broker->forgotten + 1, ended, &err) == REEL_OK, "%s", err.message);
+    return core;
+}
+
 void
 broker_start (struct broker *broker)
 {
     struct reel_core_time now = {broker->wall_us, broker->monotonic_us};
-    broker->core = replayed (broker);
+    broker->core = broker->snapshot > 0 ? recovered (broker) : replayed (broker);
     if (broker->mirror == NULL)
         broker->mirror = replayed (broker);
     broker->requests = broker->replies = broker->held_count = 0;

@@ -11,7 +11,7 @@
  *     read ended                       a reading that was asked for, where they are held back
  *
  * Events come first, then messages. After each step everything is checked that can be: the records are applied to
- * a second core whose digest must be the same, a model of every workflow is kept from the events alone, each
+ * a second core whose digest must be the same, now and then a third one recovers from the last snapshot, a model of every workflow is kept from the events alone, each
  * message is read by the table of the wire, each request has its one reply. Documents and headers are given and
  * shown as JSON with ' in the place of ".
  */
@@ -70,7 +70,11 @@ struct broker {
     size_t *events; /* index of the record of event i + 1 */
     size_t event_count, event_cap;
     uint64_t epoch;
-    bool paused; /* everything */
+    bool paused;            /* everything */
+    size_t begun, snapshot; /* 1 + the record with which the last snapshot begins, and the last complete one */
+    size_t snapshots;       /* complete ones */
+    size_t recoveries;      /* from one of them */
+    uint64_t forgotten;     /* nothing up to that seq is retained */
     struct reel_lease newest_lease;
     struct broker_model *models;
     size_t model_count, model_cap;

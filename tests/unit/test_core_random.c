@@ -447,6 +447,8 @@ submit (unsigned number)
     snprintf (header, sizeof header, "{'priority':%d,'not_before_us':%lld}", (int) below (3) - 1,
               (long long) (chance (10) ? broker.wall_us + (int64_t) below (20000000) : 0));
     broker_client (&broker, "c", "SUBMIT", header, document_of (number));
+    if (broker.sent_count > 0 && strcmp (broker_header (&broker, "/duplicate"), "false") == 0)
+        memset (calls[number], 0, sizeof calls[number]); /* it is new, or was forgotten */
     hear ();
 }
 
@@ -614,6 +616,11 @@ START_TEST (whatever_happens)
     workflow_count = 0;
     loss = _i % 2 == 0 ? 2 : 15;
     broker_init (&broker);
+    if (_i > 0)
+        broker.setup.snapshot_bytes = 1 + below (_i % 2 == 0 ? 2000 : 50000);
+    broker.setup.snapshot_piece_bytes = 1 + below (3000);
+    broker.setup.retain_bytes = _i % 3 == 1 ? 200000 : 0;
+    broker.setup.retain_ms = _i % 3 == 2 ? 100000 : 0;
     broker_start (&broker);
     for (struct worker *worker = workers; worker < workers + WORKERS; worker++) {
         worker->slots = 3;
@@ -633,6 +640,12 @@ START_TEST (whatever_happens)
     fprintf (stderr, "%zu workflows, %zu events: %zu succeeded, %zu failed, %zu cancelled, %zu held, epoch %llu\n",
              broker.model_count, broker.event_count, succeeded, failed, cancelled, held,
              (unsigned long long) broker.epoch);
+    fprintf (stderr, "%zu snapshots, %zu recoveries from one, forgotten up to %llu\n", broker.snapshots,
+             broker.recoveries, (unsigned long long) broker.forgotten);
+    if (_i > 0)
+        ck_assert_uint_gt (broker.recoveries, 10);
+    if (_i % 3 != 0)
+        ck_assert_uint_gt (broker.forgotten, 0);
     ck_assert_uint_gt (succeeded, 10);
     ck_assert_uint_gt (cancelled, 0);
     for (struct worker *worker = workers; worker < workers + WORKERS; worker++)

@@ -174,7 +174,7 @@ static struct seen
 replay (void)
 {
     struct seen seen = {0};
-    ck_assert_msg (reel_journal_replay (journal, see, &seen, &err) == REEL_OK, "%s", err.message);
+    ck_assert_msg (reel_journal_replay (journal, true, see, &seen, &err) == REEL_OK, "%s", err.message);
     return seen;
 }
 
@@ -266,7 +266,7 @@ START_TEST (visitor_stops)
     append_events (5, 1);
     append_events (5, 1);
     struct seen seen = {.stop_at = 7};
-    ck_assert_int_eq (reel_journal_replay (journal, see, &seen, &err), REEL_INVALID);
+    ck_assert_int_eq (reel_journal_replay (journal, true, see, &seen, &err), REEL_INVALID);
     ck_assert_uint_eq (seen.records, 7);
     ck_assert_uint_eq (replay ().records, 10);
 }
@@ -476,8 +476,9 @@ struct listed {
 };
 
 static enum reel_status
-list_row (void *context, const struct reel_journal_row *row)
+list_row (void *context, const struct reel_journal_row *row, struct reel_error *error)
 {
+    (void) error;
     struct listed *listed = context;
     ck_assert_uint_lt (listed->count, 16);
     listed->seqs[listed->count++] = row->accepted_seq;
@@ -618,7 +619,7 @@ START_TEST (damaged)
     sql (damages[_i].sql);
     open_it ();
     struct seen seen = {0};
-    ck_assert_int_eq (reel_journal_replay (journal, see, &seen, &err), REEL_IO);
+    ck_assert_int_eq (reel_journal_replay (journal, true, see, &seen, &err), REEL_IO);
     ck_assert_str_eq (err.code, "journal_damaged");
     ck_assert_msg (strstr (err.message, damages[_i].message) != NULL, "%s", err.message);
     ck_assert_ptr_nonnull (strstr (err.message, "restore the directory from a backup"));
@@ -691,7 +692,7 @@ static const struct {
 } foreign[] = {
     {"CREATE TABLE t (x)", "journal_foreign"},
     {"PRAGMA user_version = 3", "journal_foreign"},
-    {"PRAGMA application_id = 1919247724; PRAGMA user_version = 2; CREATE TABLE t (x)", "journal_format"},
+    {"PRAGMA application_id = 1919247724; PRAGMA user_version = 3; CREATE TABLE t (x)", "journal_format"},
 };
 
 START_TEST (not_ours)

@@ -43,6 +43,10 @@ static const struct {
     {REEL_RECORD_PAUSED, "{'seq':5,'index':5,'workflow_id':'wf','kind':'workflow.paused','at_us':7}"},
     {REEL_RECORD_RESUMED, "{'seq':5,'index':5,'workflow_id':'wf','kind':'workflow.resumed','at_us':7}"},
     {REEL_RECORD_SWITCHED, NULL},
+    {REEL_RECORD_SNAPSHOT, NULL},
+    {REEL_RECORD_LIVE, NULL},
+    {REEL_RECORD_SNAPSHOT_ENDS, NULL},
+    {REEL_RECORD_FORGOTTEN, NULL},
 };
 
 static void
@@ -80,7 +84,20 @@ record_of (int i)
         record.receipt = reel_buf_slice (&receipt);
         record.accepted_seq = 1;
         record.report_index = 9;
+        if (i % 2 == 0) /* the accepting record may be gone */
+            break;
+        record.document = reel_buf_slice (&document);
+        record.provenance = i > 11 ? reel_buf_slice (&provenance) : REEL_SLICE_NONE;
+        record.priority = i > 11 ? -3 : 3;
         break;
+    case REEL_RECORD_SNAPSHOT: record.state = reel_buf_slice (&receipt); break;
+    case REEL_RECORD_LIVE:
+        record.document = reel_buf_slice (&document);
+        record.provenance = reel_buf_slice (&provenance);
+        record.state = reel_buf_slice (&receipt);
+        break;
+    case REEL_RECORD_FORGOTTEN: record.forgotten_seq = 70000; break;
+    case REEL_RECORD_SNAPSHOT_ENDS:
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
     case REEL_RECORD_HELD:
@@ -119,6 +136,9 @@ START_TEST (reads_back_as_it_was_written)
     ck_assert (reel_lease_equal (again.lease, record.lease));
     ck_assert_uint_eq (again.report_index, record.report_index);
     ck_assert_uint_eq (again.accepted_seq, record.accepted_seq);
+    ck_assert_int_eq (again.priority, record.priority);
+    ck_assert (reel_slice_equal (again.state, record.state));
+    ck_assert_uint_eq (again.forgotten_seq, record.forgotten_seq);
     ck_assert (reel_record_head (bytes, &head));
     ck_assert_uint_eq (head.kind, record.kind);
     ck_assert_uint_eq (head.previous_seq, 300);

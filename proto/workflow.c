@@ -174,12 +174,12 @@ read_retry (const struct reel_whole *retry, const struct reel_place *at, struct 
     enum reel_status status = read_container (retry, REEL_MAP, at, &map, err);
     if (status != REEL_OK || map.len == 0)
         return status;
-    int64_t attempts = 0;
+    int64_t attempts = 0, backoff_ms = -1;
     const struct {
         const char *name;
         int64_t least, most, *out;
     } fields[] = {{"max_attempts", 1, REEL_ATTEMPTS_MAX, &attempts},
-                  {"backoff_ms", 0, REEL_DURATION_MS_MAX, &policy->backoff_ms},
+                  {"backoff_ms", 0, REEL_DURATION_MS_MAX, &backoff_ms},
                   {"backoff_max_ms", 0, REEL_DURATION_MS_MAX, &policy->backoff_max_ms}};
     struct reel_cursor cursor = reel_scan_start (map);
     struct reel_slice key;
@@ -195,6 +195,8 @@ read_retry (const struct reel_whole *retry, const struct reel_place *at, struct 
             }
     }
     policy->max_attempts = (uint32_t) attempts;
+    policy->backoff_ms = backoff_ms > 0 ? backoff_ms : 0;
+    policy->no_backoff = backoff_ms == 0;
     return status;
 }
 

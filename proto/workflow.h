@@ -36,6 +36,7 @@ struct reel_policy {
     int64_t timeout_ms;
     uint32_t max_attempts;
     int64_t backoff_ms;
+    bool no_backoff; /* it says 0: a worker's default does not hold */
     int64_t backoff_max_ms;
     enum reel_in_doubt in_doubt;
 };

@@ -31,7 +31,7 @@ reel_run_look_up (struct reel_run *run)
     struct reel_policy *policy = &current->policy;
     policy->timeout_ms = own->timeout_ms > 0 ? own->timeout_ms : otherwise->timeout_ms;
     policy->max_attempts = own->max_attempts > 0 ? own->max_attempts : otherwise->max_attempts;
-    policy->backoff_ms = own->backoff_ms > 0 ? own->backoff_ms : otherwise->backoff_ms;
+    policy->backoff_ms = own->backoff_ms > 0 || own->no_backoff ? own->backoff_ms : otherwise->backoff_ms;
     policy->backoff_max_ms = own->backoff_max_ms > 0 ? own->backoff_max_ms : otherwise->backoff_max_ms;
     policy->in_doubt = own->in_doubt != REEL_IN_DOUBT_UNSET ? own->in_doubt : otherwise->in_doubt;
     if (policy->in_doubt == REEL_IN_DOUBT_UNSET)

@@ -117,6 +117,31 @@ class Work(harness.TestCase):
         self.assertEqual({"code": "exit_status", "message": "exit status 3: no paper", "retryable": False,
                           "detail": {"exit_status": 3, "stderr": "no paper"}}, receipt["steps"][0]["error"])
 
+    def test_defaults_of_the_configuration_and_the_policy_of_a_step(self):
+        self.stage.broker()
+        self.stage.worker(config="modality\n    fail\n        adapter = fail\n        max_attempts = 3\n        backoff_ms = 20\n"
+                                 "        backoff_max_ms = 30\n    sleep\n        adapter = sleep\n        timeout_ms = 10\n")
+        again, final = {"message": "no", "retryable": True}, {"message": "no", "retryable": False}
+        workflow_id = self.stage.submit(workflow(
+            step("default", "fail", again), step("own", "fail", again, policy={"retry": {"max_attempts": 2, "backoff_ms": 0}}),
+            step("final", "fail", final), step("late", "sleep", {"ms": 3600000}),
+            step("patient", "sleep", {"ms": 20}, policy={"timeout_ms": 3600000})))
+        steps = {s["step_id"]: s for s in self.stage.receipt(workflow_id)["steps"]}
+        events = [e for e in self.stage.events(workflow_id) if e["kind"].startswith("step.")]
+        history = lambda name: [e["kind"][5:] for e in events if e["step_id"] == name]
+        once = ["started", "failed"]
+        self.assertEqual(["started", "retrying"] * 2 + once, history("default"))
+        self.assertEqual(["started", "retrying"] + once, history("own"))
+        self.assertEqual((once, once), (history("final"), history("late")))
+        self.assertEqual(("timeout", "succeeded"), (steps["late"]["error"]["code"], steps["patient"]["status"]))
+        retrying = [e for e in events if e["kind"] == "step.retrying"]
+        self.assertTrue(all(0 <= e["delay_ms"] <= (30 if e["step_id"] == "default" else 0) for e in retrying), retrying)
+        self.assertEqual({("failed", "no", True)}, {(e["error"]["code"], e["error"]["message"], e["error"]["retryable"])
+                                                    for e in retrying})
+        started = [e for e in events if e["kind"] == "step.started" and e["step_id"] == "default"]
+        self.assertEqual([1, 2, 3], [e["attempt"] for e in started])
+        self.assertEqual(started[0]["at_us"], steps["default"]["started_us"])
+
     def test_terminated_it_ends_its_step_and_gives_back_the_rest(self):
         self.stage.broker()
         worker = self.stage.worker(config=config("touch ../../begun; while [ ! -e ../../go ]; do sleep 0.02; done",

@@ -409,6 +409,15 @@ START_TEST (policy_backs_off_with_doubling_and_full_jitter)
 }
 END_TEST
 
+START_TEST (policy_without_a_backoff_wins_over_the_workers)
+{
+    bench.defaults.backoff_ms = 1000000;
+    run_bench_start (&bench, WORKFLOW (STEP ("a", "idem", ",'policy':{'retry':{'max_attempts':9,'backoff_ms':0}}")));
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq (next_delay (), 0);
+}
+END_TEST
+
 START_TEST (policy_jitter_comes_from_the_seed)
 {
     int first[4];
@@ -1421,6 +1430,7 @@ main (void)
     tcase_add_test (tc, policy_does_not_count_for_a_step_that_is_skipped_before);
     tcase_add_test (tc, policy_backs_off_with_doubling_and_full_jitter);
     tcase_add_test (tc, policy_jitter_comes_from_the_seed);
+    tcase_add_test (tc, policy_without_a_backoff_wins_over_the_workers);
     tcase_add_test (tc, policy_without_a_ceiling_stays_a_duration);
     tcase_add_test (tc, policy_takes_an_early_tick_as_a_reminder);
     tcase_add_test (tc, policy_hands_every_attempt_the_same_call);

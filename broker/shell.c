@@ -5,6 +5,7 @@
 #include "broker/shell.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -42,6 +43,8 @@
 
 #define BEAT_US 1000000
 #define PAUSE_US_MAX 1000000
+/* When so many fewer are connected than there were, their memory is given back. */
+#define TRIM_CONNECTIONS 64
 
 enum { CLIENT, WORKER, EVENTS, SOCKET_COUNT };
 
@@ -66,8 +69,9 @@ struct reel_shell {
     int64_t beat_us; /* in the clock's */
     bool eager;      /* there may be more to do without waiting */
     bool stopping;
-    int64_t stopping_us; /* since when, in the clock's time */
-    bool crowded;        /* connections are being refused */
+    int64_t stopping_us;       /* since when, in the clock's time */
+    bool crowded;              /* connections are being refused */
+    uint64_t connections_most; /* since memory was given back */
     bool disk_low;
     char *data;
     uint64_t disk_reserve_bytes;
@@ -177,6 +181,23 @@ look_at_disk (struct reel_shell *shell)
     reel_core_disk_low (shell->core, low);
 }
 
+static uint64_t
+all_connections (const struct reel_shell *shell)
+{
+    return shell->stats.client_connections + shell->stats.worker_connections + shell->stats.event_connections;
+}
+
+/* What many connections needed is free once they are gone, but in pieces that the C library keeps. */
+static void
+give_back_memory (struct reel_shell *shell)
+{
+    uint64_t connections = all_connections (shell);
+    if (connections + TRIM_CONNECTIONS > shell->connections_most)
+        return;
+    (void) malloc_trim (0);
+    shell->connections_most = connections;
+}
+
 static enum reel_status
 beat (struct reel_shell *shell)
 {
@@ -184,6 +205,7 @@ beat (struct reel_shell *shell)
         return REEL_OK;
     shell->beat_us = shell->rounds.clock_us + BEAT_US;
     look_at_disk (shell);
+    give_back_memory (shell);
     struct reel_message message;
     struct reel_buf body = {0};
     reel_message_init (&message, REEL_EVENT_BEAT);
@@ -299,6 +321,8 @@ attend_doors (struct reel_shell *shell)
         shell->crowded = false;
     }
     shell->stats.refused_connections = refused;
+    if (all_connections (shell) > shell->connections_most)
+        shell->connections_most = all_connections (shell);
     return REEL_OK;
 }
 

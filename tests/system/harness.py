@@ -243,8 +243,8 @@ class Stage:
         wrong = []
         for terminal in self.terminals:
             terminal.close()
-        # Workers before brokers: the last to start goes first.
-        for process in reversed(self.processes):
+        # Workers before brokers, so that they can say so; the last to start goes first.
+        for process in sorted(reversed(self.processes), key=lambda one: one.name == "broker"):
             try:
                 code = process.stop()
             except subprocess.TimeoutExpired:

@@ -118,6 +118,13 @@ class Load:
         self.socket.linger = 0
         self.socket.connect(self.through["client"])
 
+    def reconnect(self):
+        """Asks again for what was not answered, over another connection."""
+        self._connect()
+        for workflow_id, document in self.sent.items():
+            if workflow_id not in self.acknowledged:
+                self._say(b"SUBMIT", {"request_id": workflow_id}, msgpack.packb(document))
+
     def close(self):
         self.socket.close(0)
         self.listener.stop()
@@ -146,15 +153,16 @@ class Load:
 
     def submit(self, count):
         """Sends so many more, as far as there are not too many under way."""
-        for _ in range(min(count, self.live_max - len(self.sent) + len(self.ended()))):
+        for _ in range(min(count, self.live_max - self.live())):
             workflow_id = f"w{len(self.sent)}"
             document = {"workflow_id": workflow_id,
                         "steps": [self._step(n) for n in range(self.dice.randrange(1, 4))]}
             self.sent[workflow_id] = document
             self._say(b"SUBMIT", {"request_id": workflow_id}, msgpack.packb(document))
 
-    def ended(self):
-        return self.listener.receipts
+    def live(self):
+        gauges = self.stage.ask(b"STATS")[1]["gauges"]
+        return gauges["queued"] + gauges["running"] + gauges["held"]
 
     def _say(self, command, header, *document):
         self.socket.send_multipart([b"REEL1", command, msgpack.packb(header), *document], copy=False)
@@ -190,12 +198,7 @@ class Load:
         """Nothing goes wrong any more: everything that was accepted ends. Then all promises are checked."""
         self._connect()
         end = time.monotonic() + deadline_s
-
-        def live():
-            gauges = self.stage.ask(b"STATS")[1]["gauges"]
-            return gauges["queued"] + gauges["running"] + gauges["held"]
-
-        while live():
+        while self.live():
             test.assertLess(time.monotonic(), end, f"still under way: {self.stage.ask(b'LIST', {'limit': 50})}")
             self.attend(0.1)
         beats = self.listener.beats

@@ -160,6 +160,32 @@ class Work(harness.TestCase):
         self.assertEqual(("succeeded", 2), (receipt["status"], receipt["deliveries"]))
         self.assertEqual(1, self.stage.kinds(workflow_id).count("step.started:a"))
 
+    def test_terminated_it_takes_nothing_new(self):
+        self.stage.broker()
+        worker = self.stage.worker("--slots", "2", config=config("touch ../../begun; while [ ! -e ../../go ]; do sleep 0.02; done",
+                                                                work="work"))
+        first = self.stage.submit(workflow(step("a", "make")))
+        until((self.stage.directory / "work" / "begun").exists)
+        worker.signal(signal.SIGTERM)
+        until(lambda: self.row(worker.label)["slots"] == 0)
+        second = self.stage.submit(workflow(step("a", "make")))
+        (self.stage.directory / "work" / "go").touch()
+        self.assertEqual("succeeded", self.stage.receipt(first)["status"])
+        self.assertEqual(0, worker.wait().code)
+        self.assertEqual(("queued", ["workflow.accepted"]), (self.stage.status(second), self.stage.kinds(second)))
+
+    def test_terminated_it_gives_up_what_does_not_end_in_time(self):
+        self.stage.broker("--lease-ms", "1000", "--heartbeat-ms", "200")
+        worker = self.stage.worker("--drain-ms", "200", config=config("touch ../../begun; while :; do sleep 0.02; done", work="work"))
+        workflow_id = self.stage.submit(workflow(step("a", "make")))
+        until((self.stage.directory / "work" / "begun").exists)
+        worker.signal(signal.SIGTERM)
+        done = worker.wait()
+        self.assertEqual(os.EX_TEMPFAIL, done.code)
+        self.assertIn("1 workflows are given up: their steps did not end in 200 ms", done.err)
+        worker.killed = True  # it did not end well, and was not meant to
+        until(lambda: self.stage.status(workflow_id) == "held")
+
     def test_terminated_twice_it_ends_at_once(self):
         self.stage.broker("--lease-ms", "1000", "--heartbeat-ms", "200")
         worker = self.stage.worker(config=config("trap '' TERM; touch ../../begun; while :; do sleep 0.02; done", work="work"))

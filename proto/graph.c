@@ -89,12 +89,12 @@ resolve_depends (struct reel_workflow *workflow)
             workflow->depends_cap = cap;
         }
         step->depends_count = head.count;
-        for (uint32_t d = 0; read && d < head.count; d++) {
-            read = reel_scan_next (&cursor, &element);
-            int64_t found = read ? reel_workflow_find (workflow, element.bytes) : -1;
+        for (uint32_t d = 0; d < head.count; d++) {
+            read = read && reel_scan_next (&cursor, &element);
+            REEL_ASSERT (read);
+            int64_t found = reel_workflow_find (workflow, element.bytes);
             workflow->depends[workflow->depends_count++] = found < 0 ? NO_STEP : (uint32_t) found;
         }
-        REEL_ASSERT (read);
     }
     return REEL_OK;
 }
@@ -174,9 +174,11 @@ refuse_missing (const struct reel_step *step, uint32_t element, const struct ree
     struct reel_cursor cursor = reel_scan_start (step->depends_on);
     struct reel_value name;
     bool read = reel_scan_next (&cursor, &name);
-    for (uint32_t i = 0; read && i <= element; i++)
-        read = reel_scan_next (&cursor, &name);
-    if (read && reel_identity_id (name.bytes))
+    for (uint32_t i = 0; i <= element; i++) {
+        read = read && reel_scan_next (&cursor, &name);
+        REEL_ASSERT (read);
+    }
+    if (reel_identity_id (name.bytes))
         return reel_place_refuse (err, "missing_dependency", at, "there is no step %.*s", REEL_TEXT (name.bytes));
     return reel_place_refuse (err, "missing_dependency", at, "there is no step of that name, which is no id");
 }

@@ -443,10 +443,11 @@ read_top (struct reel_workflow *workflow, unsigned flags, struct reel_error *err
         struct reel_slice key;
         struct reel_whole member;
         read = reel_scan_key (&cursor, &key);
-        if (read && reel_slice_is (key, "steps")) {
+        REEL_ASSERT (read);
+        if (reel_slice_is (key, "steps")) {
             status = read_steps (workflow, &cursor, flags, err);
         } else {
-            read = read && reel_scan_whole (&cursor, &member);
+            read = reel_scan_whole (&cursor, &member);
             REEL_ASSERT (read);
             status = read_member (workflow, key, &member, err);
         }

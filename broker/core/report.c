@@ -260,12 +260,14 @@ take_events (struct reel_core *core, struct reel_flow *flow, struct reel_peer *p
     struct reel_value head;
     struct reel_error err;
     bool ended = false, read = reel_scan_next (&cursor, &head);
+    REEL_ASSERT (read);
     if (numbered && first > durable + 1 && !REEL_MUTANT_IS (25))
         count = 0; /* beyond a gap */
-    for (uint32_t i = 0; i < count && read; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct reel_slice map;
         char path[16];
         read = reel_scan_skip (&cursor, &map);
+        REEL_ASSERT (read);
         if (numbered && first + i <= durable && !REEL_MUTANT_IS (24))
             continue;
         place_of (i, path);

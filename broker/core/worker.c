@@ -90,16 +90,17 @@ check_each (struct reel_slice array, const char *path, bool (*holds) (struct ree
     struct reel_cursor cursor = reel_scan_start (array);
     struct reel_value head;
     bool read = reel_scan_next (&cursor, &head);
-    for (uint32_t i = 0; read && i < head.count; i++) {
+    REEL_ASSERT (read);
+    for (uint32_t i = 0; i < head.count; i++) {
         struct reel_slice element = REEL_SLICE_NONE;
         read = reel_scan_skip (&cursor, &element);
-        if (read && !holds (element)) {
+        REEL_ASSERT (read);
+        if (!holds (element)) {
             char place[32];
             snprintf (place, sizeof place, "%s/%u", path, i);
             return reel_error_set (err, REEL_INVALID, "malformed", place, "%s", form);
         }
     }
-    REEL_ASSERT (read);
     return REEL_OK;
 }
 
@@ -177,8 +178,10 @@ set_offer (struct reel_core *core, struct reel_peer *peer, const struct reel_mes
     struct reel_cursor cursor = reel_scan_start (modalities);
     struct reel_value head, value;
     bool read = reel_scan_next (&cursor, &head);
-    for (uint32_t i = 0; read && i < head.count && peer->slots > 0; i++) {
+    REEL_ASSERT (read);
+    for (uint32_t i = 0; i < head.count && peer->slots > 0; i++) {
         read = reel_scan_next (&cursor, &value);
+        REEL_ASSERT (read);
         if (reel_queue_serve (core, peer, value.bytes, false) != REEL_OK)
             return REEL_NO_MEMORY;
         if (is_resumable (ready, value.bytes) && reel_queue_serve (core, peer, value.bytes, true) != REEL_OK)
@@ -216,10 +219,12 @@ resume (struct reel_core *core, struct reel_peer *peer, struct reel_slice array,
     struct reel_cursor cursor = reel_scan_start (array);
     struct reel_value head;
     bool read = reel_scan_next (&cursor, &head);
-    for (uint32_t i = 0; read && i < head.count; i++) {
+    REEL_ASSERT (read);
+    for (uint32_t i = 0; i < head.count; i++) {
         struct reel_slice element = REEL_SLICE_NONE;
         struct reel_lease lease = {0};
         read = reel_scan_skip (&cursor, &element) && read_resumption (element, &lease);
+        REEL_ASSERT (read);
         struct reel_flow *flow = reel_core_find_lease (core, lease);
         enum reel_status status = flow == NULL ? reel_worker_send_fenced (core, peer->route, lease, NULL, effects)
                                                : reel_lease_renew (core, flow, peer, effects);
@@ -295,12 +300,14 @@ on_heartbeat (struct reel_core *core, struct reel_slice route, const struct reel
         != REEL_OK)
         return send_malformed (core, route, &err, effects);
     bool read = reel_scan_next (&cursor, &head);
+    REEL_ASSERT (read);
     if (peer != NULL)
         reel_worker_heard (core, peer);
-    for (uint32_t i = 0; read && i < head.count; i++) {
+    for (uint32_t i = 0; i < head.count; i++) {
         struct reel_slice element = REEL_SLICE_NONE;
         struct reel_lease lease = {0};
         read = reel_scan_skip (&cursor, &element) && reel_lease_read (element, &lease);
+        REEL_ASSERT (read);
         struct reel_flow *flow = reel_core_find_lease (core, lease);
         enum reel_status status = REEL_OK;
         if (flow == NULL)

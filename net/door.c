@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/mutant.h"
+
 /* Events that wait to be attended to. libzmq's thread waits for us past them. */
 #define WAITING_MAX 100000
 /* Turned away at once. */
@@ -63,7 +65,7 @@ reel_door_attend (struct reel_door *door)
             continue;
         memcpy (&event, frame.data, sizeof event);
         memcpy (&value, frame.data + sizeof event, sizeof value);
-        if (event == ZMQ_EVENT_ACCEPTED && ++door->connections > door->connections_max) {
+        if (event == ZMQ_EVENT_ACCEPTED && ++door->connections > door->connections_max && !REEL_MUTANT_IS (62)) {
             door->refused++;
             if (count == EXCESS_MAX)
                 (void) shutdown (excess[--count], SHUT_RDWR);

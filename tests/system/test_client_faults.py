@@ -290,6 +290,18 @@ class Restarts(harness.TestCase):
         self.assertEqual(EX_UNAVAILABLE, done.code, done)
         self.assertRegex(done.err, f"reel: {workflow_id}: unreachable: ")
 
+    def test_wait_outlasts_a_broker_that_ends(self):
+        """It is told `draining`, and asks the next one."""
+        broker = self.stage.broker()
+        self.stage.submit(workflow(workflow_id="w"))
+        waiting = self.stage.start_reel("receipt", "--wait", "w")
+        harness.until(lambda: self.stage.ask(b"STATS")[1]["gauges"]["waits"], "it waits")
+        self.assertEqual(0, broker.stop())
+        self.stage.broker()
+        self.stage.worker()
+        done = waiting.wait()
+        self.assertEqual((0, "succeeded"), (done.code, done.rows[-1]["status"]), done)
+
     def test_overloaded_broker(self):
         self.stage.broker("--queue-count-max", "1")
         path = self.stage.file("w.json", workflow())

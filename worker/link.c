@@ -568,6 +568,16 @@ look_all (struct reel_link *link)
     }
 }
 
+/* Has READY been answered, for every lease that it named? */
+static bool
+ready_is_answered (const struct reel_link *link)
+{
+    bool answered = link->known;
+    for (const struct reel_held *held = link->leases.first; held != NULL && answered; held = held->next)
+        answered = !held->resuming || held->dropped;
+    return answered;
+}
+
 static void
 beat_due (struct reel_timer *timer)
 {
@@ -580,7 +590,7 @@ beat_due (struct reel_timer *timer)
         link->setup.silent (link->setup.context);
         return;
     }
-    if (!link->known && now_us - link->ready_us > link->heartbeat_ms * 500)
+    if (!ready_is_answered (link) && now_us - link->ready_us > link->heartbeat_ms * 500)
         send_ready (link, true);
     if (link->known)
         send_heartbeat (link);

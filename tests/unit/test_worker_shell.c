@@ -660,6 +660,29 @@ START_TEST (nothing_is_reported_between_ready_and_its_answer)
 }
 END_TEST
 
+START_TEST (lease_that_ready_named_in_vain_is_named_again)
+{
+    start (20, 20000);
+    send_assign (1, ONE ("echo", "{}"));
+    expect_report (1, 1, "step.started a, step.succeeded a, workflow.ended");
+    struct reel_message out;
+    reel_message_init (&out, REEL_WHO);
+    send_out (&out);
+    expect (REEL_READY);
+    send_welcome (20, 20000);
+    do /* the answer about the lease got lost */
+        ck_assert (receive_within (DEADLINE_MS));
+    while (in.command != REEL_READY);
+    ck_assert_str_eq (resume (), "[[[7,1],3]]");
+    send_welcome (5000, 20000);
+    send_ack (1, 2);
+    do
+        ck_assert (receive_within (DEADLINE_MS));
+    while (in.command != REEL_REPORT);
+    ck_assert_str_eq (events (), "workflow.ended");
+}
+END_TEST
+
 START_TEST (lease_that_was_lost_meanwhile_is_dropped)
 {
     setup.slots = 1;
@@ -885,6 +908,7 @@ main (void)
     tcase_add_test (tc, heartbeat_names_every_lease);
     tcase_add_test (tc, who_is_answered_with_ready_and_the_rest_is_sent_again);
     tcase_add_test (tc, nothing_is_reported_between_ready_and_its_answer);
+    tcase_add_test (tc, lease_that_ready_named_in_vain_is_named_again);
     tcase_add_test (tc, lease_that_was_lost_meanwhile_is_dropped);
     tcase_add_test (tc, silent_broker_is_connected_to_again);
     tcase_add_test (tc, report_that_was_lost_is_sent_again);

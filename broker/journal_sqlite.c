@@ -299,7 +299,7 @@ open_all (struct reel_journal *journal, const struct reel_journal_setup *setup, 
     struct reel_journal_tail tail;
     if ((status = set_up (journal, err)) != REEL_OK || (status = reel_journal_format_check (journal, err)) != REEL_OK
         || (status = prepare (journal, err)) != REEL_OK || (status = reel_journal_keep_open (journal, err)) != REEL_OK
-        || (status = find_end (journal, err)) != REEL_OK
+        || (status = find_end (journal, err)) != REEL_OK || (status = reel_journal_settle (journal, err)) != REEL_OK
         || (status = reel_journal_tail_open (journal, &tail, err)) != REEL_OK
         || (status = check_tail (journal, &tail, err)) != REEL_OK)
         return status;

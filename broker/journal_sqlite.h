@@ -38,6 +38,8 @@ enum reel_journal_statement {
     REEL_JOURNAL_STATEMENT_COUNT
 };
 
+#define REEL_JOURNAL_PAGE_BYTES 16384
+
 /*
  * Where in the journal a seq is, roughly: the first seq of each stride-th batch. The stride doubles
  * whenever the marks are full; between two of them the batches themselves are searched. An index in
@@ -103,6 +105,8 @@ bool reel_journal_run_with (struct reel_journal *journal, enum reel_journal_stat
 bool reel_journal_take_chain (sqlite3_stmt *statement, int column, uint8_t chain[REEL_CHAIN_BYTES]);
 /* The row that the columns hold; false: it is not what was written. */
 bool reel_journal_take_row (sqlite3_stmt *statement, struct reel_journal_row *row);
+/* Makes durable what was found at the opening (journal_sqlite_settle.c). */
+enum reel_status reel_journal_settle (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
 /* Frees what reading holds. */
 void reel_journal_forget (struct reel_journal *journal);
 /* Batches are noted in order, as they are replayed or appended. */

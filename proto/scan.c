@@ -232,6 +232,16 @@ reel_scan_key (struct reel_cursor *cursor, struct reel_slice *key)
 }
 
 bool
+reel_scan_uint (struct reel_cursor *cursor, uint64_t *number)
+{
+    struct reel_value value;
+    if (!reel_scan_next (cursor, &value) || value.type != REEL_UINT)
+        return false;
+    *number = value.u;
+    return true;
+}
+
+bool
 reel_scan_value (struct reel_slice bytes, struct reel_value *value)
 {
     struct reel_cursor cursor = reel_scan_start (bytes);
@@ -280,12 +290,10 @@ bool
 reel_scan_find_uint (struct reel_slice map, const char *key, uint64_t *number)
 {
     struct reel_slice bytes;
-    struct reel_value value;
-    if (!reel_scan_find (map, reel_slice_text (key), &bytes) || !reel_scan_value (bytes, &value)
-        || value.type != REEL_UINT)
+    if (!reel_scan_find (map, reel_slice_text (key), &bytes))
         return false;
-    *number = value.u;
-    return true;
+    struct reel_cursor cursor = reel_scan_start (bytes);
+    return reel_scan_uint (&cursor, number);
 }
 
 unsigned

@@ -67,6 +67,8 @@ bool reel_scan_next (struct reel_cursor *cursor, struct reel_value *value);
 bool reel_scan_skip (struct reel_cursor *cursor, struct reel_slice *whole);
 /* Reads a map key, then leaves the cursor at its value. */
 bool reel_scan_key (struct reel_cursor *cursor, struct reel_slice *key);
+/* Reads an integer from 0 on. */
+bool reel_scan_uint (struct reel_cursor *cursor, uint64_t *number);
 
 /* One value as a whole: its head (of a container: the head only) and all its bytes. */
 struct reel_whole {

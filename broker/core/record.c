@@ -113,16 +113,6 @@ reel_record_take (struct reel_slice *batch, struct reel_slice *record, bool *dam
 }
 
 static bool
-take_uint (struct reel_cursor *cursor, uint64_t *number)
-{
-    struct reel_value value;
-    if (!reel_scan_next (cursor, &value) || value.type != REEL_UINT)
-        return false;
-    *number = value.u;
-    return true;
-}
-
-static bool
 take_bool (struct reel_cursor *cursor, bool *flag)
 {
     struct reel_value value;
@@ -138,7 +128,7 @@ take_head (struct reel_cursor *cursor, struct reel_record_head *head, uint32_t *
 {
     struct reel_value array;
     if (!reel_scan_next (cursor, &array) || array.type != REEL_ARRAY || array.count < 3
-        || !take_uint (cursor, &head->kind) || !take_uint (cursor, &head->previous_seq)
+        || !reel_scan_uint (cursor, &head->kind) || !reel_scan_uint (cursor, &head->previous_seq)
         || !reel_scan_skip (cursor, &head->event))
         return false;
     *count = array.count;
@@ -190,17 +180,18 @@ static bool
 take_rest (struct reel_cursor *cursor, struct reel_record *record, bool alone)
 {
     switch (record->kind) {
-    case REEL_RECORD_EPOCH: return take_uint (cursor, &record->epoch);
+    case REEL_RECORD_EPOCH: return reel_scan_uint (cursor, &record->epoch);
     case REEL_RECORD_SWITCHED: return take_bool (cursor, &record->paused);
     case REEL_RECORD_ACCEPTED: return take_document (cursor, record);
     case REEL_RECORD_SNAPSHOT: return reel_scan_skip (cursor, &record->state);
     case REEL_RECORD_LIVE: return take_document (cursor, record) && reel_scan_skip (cursor, &record->state);
-    case REEL_RECORD_FORGOTTEN: return take_uint (cursor, &record->forgotten_seq);
+    case REEL_RECORD_FORGOTTEN: return reel_scan_uint (cursor, &record->forgotten_seq);
     case REEL_RECORD_STEP:
-    case REEL_RECORD_YIELDED: return take_lease (cursor, &record->lease) && take_uint (cursor, &record->report_index);
+    case REEL_RECORD_YIELDED:
+        return take_lease (cursor, &record->lease) && reel_scan_uint (cursor, &record->report_index);
     case REEL_RECORD_ENDED:
-        return reel_scan_skip (cursor, &record->receipt) && take_uint (cursor, &record->accepted_seq)
-               && take_uint (cursor, &record->report_index)
+        return reel_scan_skip (cursor, &record->receipt) && reel_scan_uint (cursor, &record->accepted_seq)
+               && reel_scan_uint (cursor, &record->report_index)
                && (!alone || (take_document (cursor, record) && take_priority (cursor, &record->priority)));
     case REEL_RECORD_SNAPSHOT_ENDS:
     case REEL_RECORD_ASSIGNED:

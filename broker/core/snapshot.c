@@ -118,20 +118,10 @@ reel_snapshot_pack_broker (struct reel_buf *out, const struct reel_core *core, c
 /* --- and heard again ------------------------------------------------------------------------- */
 
 static bool
-take_uint (struct reel_cursor *cursor, uint64_t *number)
-{
-    struct reel_value value;
-    if (!reel_scan_next (cursor, &value) || value.type != REEL_UINT)
-        return false;
-    *number = value.u;
-    return true;
-}
-
-static bool
 take_time (struct reel_cursor *cursor, int64_t *at_us)
 {
     uint64_t number;
-    if (!take_uint (cursor, &number))
+    if (!reel_scan_uint (cursor, &number))
         return false;
     *at_us = (int64_t) number;
     return true;
@@ -161,8 +151,8 @@ take_array (struct reel_cursor *cursor, uint32_t least, uint32_t *count)
 static bool
 take_mark (struct reel_cursor *cursor, struct reel_mark *mark)
 {
-    return take_uint (cursor, &mark->seq) && take_time (cursor, &mark->at_us) && take_uint (cursor, &mark->bytes)
-           && take_uint (cursor, &mark->ended);
+    return reel_scan_uint (cursor, &mark->seq) && take_time (cursor, &mark->at_us)
+           && reel_scan_uint (cursor, &mark->bytes) && reel_scan_uint (cursor, &mark->ended);
 }
 
 /* What a SNAPSHOT says. */
@@ -183,7 +173,7 @@ read_broker (struct reel_slice state, struct broker *broker)
     broker->mark_count = (count - BROKER_COUNT) / MARK_COUNT - 2;
     bool read = broker->mark_count <= REEL_MARKS_MAX;
     for (size_t i = 0; i < BROKER_COUNT && read; i++)
-        read = take_uint (&cursor, &broker->numbers[i]);
+        read = reel_scan_uint (&cursor, &broker->numbers[i]);
     read = read && take_mark (&cursor, &broker->snapshot) && take_mark (&cursor, &broker->forgotten);
     for (uint32_t i = 0; i < broker->mark_count && read; i++)
         read = take_mark (&cursor, &broker->marks[i])
@@ -206,7 +196,7 @@ read_live (struct reel_slice state, struct live *live)
     live->rest = reel_scan_start (state);
     bool read = take_array (&live->rest, NUMBER_COUNT + TEXT_COUNT, &count);
     for (size_t i = 0; i < NUMBER_COUNT && read; i++)
-        read = take_uint (&live->rest, &live->numbers[i]);
+        read = reel_scan_uint (&live->rest, &live->numbers[i]);
     if (!read || live->numbers[STATE] > REEL_FLOW_HELD || live->numbers[IN_DOUBT] > REEL_IN_DOUBT_FAIL
         || live->numbers[STEP_COUNT] != (count - NUMBER_COUNT - TEXT_COUNT) / OUTCOME_COUNT)
         return false;
@@ -228,9 +218,9 @@ set_outcomes (struct reel_flow *flow, struct reel_cursor rest, struct reel_error
     for (uint32_t i = 0; i < flow->step_count; i++) {
         struct reel_outcome *kept = &flow->steps[i].outcome, given;
         uint64_t step_status;
-        if (!take_uint (&rest, &step_status) || step_status > REEL_STEP_SKIPPED || !take_bin (&rest, &given.receipt)
-            || !take_bin (&rest, &given.error) || !take_time (&rest, &given.started_us)
-            || !take_time (&rest, &given.finished_us))
+        if (!reel_scan_uint (&rest, &step_status) || step_status > REEL_STEP_SKIPPED
+            || !take_bin (&rest, &given.receipt) || !take_bin (&rest, &given.error)
+            || !take_time (&rest, &given.started_us) || !take_time (&rest, &given.finished_us))
             return out_of_form (err);
         if ((!reel_slice_equal (given.receipt, kept->receipt) || !reel_slice_equal (given.error, kept->error))
             && reel_flow_set_outcome (flow, i, kept->status, given.receipt, given.error, given.finished_us) != REEL_OK)

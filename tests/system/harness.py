@@ -51,6 +51,15 @@ def until(condition, what="the condition", deadline_s=DEADLINE_S):
         time.sleep(0.01)
 
 
+def lives(pid):
+    """Is there such a process, and no zombie?"""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
 def step(step_id, modality="echo", payload=None, **more):
     return {"step_id": step_id, "modality": modality, "payload": payload or {}, **more}
 

@@ -44,14 +44,6 @@ while [ -d "$1" ]; do sleep 0.02; done
 """
 
 
-def lives(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
 class Control(harness.TestCase):
     def set_stage(self, stage):
         for name, text in (("script", SCRIPT), ("stubborn", STUBBORN)):
@@ -119,7 +111,7 @@ class Control(harness.TestCase):
         receipt = self.stage.receipt("wf")
         self.assertEqual(("cancelled", [("failed", "cancelled"), ("pending", None)]),
                          (receipt["status"], self.outcomes(receipt)))
-        self.assertEqual([False, False], [lives(pid) for pid in self.ledger().values()])
+        self.assertEqual([False, False], [harness.lives(pid) for pid in self.ledger().values()])
         self.assertEqual(["workflow.cancelling", "step.failed:a", "workflow.cancelled"], self.stage.kinds("wf")[-3:])
 
     def test_cancelled_workflow_that_is_watched_did_not_succeed(self):

@@ -48,14 +48,6 @@ while [ -d "$1" ]; do sleep 0.02; done
 BROKER = ("--lease-ms", "500", "--heartbeat-ms", "100")
 
 
-def lives(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
 class Case(harness.TestCase):
     def set_stage(self, stage):
         for name, text in (("script", SCRIPT), ("stubborn", STUBBORN)):
@@ -111,7 +103,7 @@ class Stopped(Case):
         events, starts, fenced = self.stage.events(), self.starts(), self.fenced()
         continue_it()
         until(lambda: self.fenced() > fenced, "it is told")
-        until(lambda: not any(lives(pid) for _, delivery, pid in self.lines() if delivery == "1"), "its children end")
+        until(lambda: not any(harness.lives(pid) for _, delivery, pid in self.lines() if delivery == "1"), "its children end")
         self.assertEqual(0, other.stop())
         # It is of use again, and by then has done whatever it would have.
         self.assertEqual("succeeded", self.stage.receipt(self.stage.submit(workflow(step("x"))))["status"])
@@ -144,7 +136,7 @@ class Stopped(Case):
         other = self.take_over(workflow_id)
         child = self.pid("a", 1)
         self.go(1)
-        until(lambda: not lives(child), "its step has ended")
+        until(lambda: not harness.lives(child), "its step has ended")
         self.check_it_is_harmless(worker, workflow_id, other, lambda: worker.signal(signal.SIGCONT))
         self.assertEqual([("a", 1), ("a", 2), ("b", 2)], self.starts())
 
@@ -203,7 +195,7 @@ class Stopped(Case):
         broker.signal(signal.SIGSTOP)
         child = self.pid("a", 1)
         self.go(1)
-        until(lambda: not lives(child), "it ends meanwhile")
+        until(lambda: not harness.lives(child), "it ends meanwhile")
         # The worker has missed the broker for longer than its lease when it looks for another connection.
         until(lambda: "connecting again" in self.stage.processes[1].errors(), "the worker misses it")
         broker.signal(signal.SIGCONT)
@@ -219,9 +211,9 @@ class Orphans(Case):
     def check_that_all_end(self, process):
         until(lambda: {name for name, _ in self.starts()} == self.NAMES, "all of them are there")
         pids = [int(pid) for _, _, pid in self.lines()]
-        self.assertTrue(all(lives(pid) for pid in pids))
+        self.assertTrue(all(harness.lives(pid) for pid in pids))
         process.kill()
-        until(lambda: not any(lives(pid) for pid in pids), "they end with it")
+        until(lambda: not any(harness.lives(pid) for pid in pids), "they end with it")
 
     def test_killed_worker_leaves_nothing_running(self):
         self.stage.broker(*BROKER)
@@ -244,9 +236,9 @@ class Orphans(Case):
             self.assertEqual("reel-guard\n", name.read())
         os.kill(guard, signal.SIGTERM)
         self.assertEqual({"0", "1", "2", "3"}, set(os.listdir(f"/proc/{guard}/fd")))
-        self.assertTrue(lives(guard))
+        self.assertTrue(harness.lives(guard))
         self.assertEqual(0, worker.stop())
-        until(lambda: not lives(guard), "the guard ends")
+        until(lambda: not harness.lives(guard), "the guard ends")
 
 
 if __name__ == "__main__":

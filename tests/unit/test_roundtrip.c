@@ -16,6 +16,7 @@
 #include "tests/support/generate.h"
 #include "tests/support/generate_workflow.h"
 
+#define REPORTED_FROM 100000 /* more documents than that take minutes */
 #define DOCUMENTS 100000
 #define DOCUMENTS_UNDER_VALGRIND 200
 #define FLAGS (REEL_WORKFLOW_GROWN | REEL_WORKFLOW_RUNNING_OK)
@@ -66,6 +67,8 @@ for_every_seed (void (*examine) (void))
         seed = wanted != NULL ? strtoull (wanted, NULL, 10) : n;
         reel_random_seed (&chance, seed);
         examine ();
+        if (count > REPORTED_FROM && (n + 1) % (count / 10) == 0)
+            (void) fprintf (stderr, "%lu of %lu documents\n", n + 1, count);
     }
     struct reel_buf *const all[] = {&shortest, &document, &executed, &json, &back, &again};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)

@@ -3,6 +3,8 @@ does not read, or never stops, is in nobody's way.
 """
 import os
 import resource
+import socket as tcp
+import struct
 import subprocess
 import time
 import unittest
@@ -143,6 +145,20 @@ class Limits(harness.TestCase):
                 self.check_connections(kind, which, hello, which.removesuffix("s") + "_connections")
             self.doCleanups()
             self.setUp()
+
+    def test_connections_that_do_not_speak_zeromq_are_counted_too(self):
+        self.stage.broker()
+        host, _, port = self.stage.endpoints["client"].removeprefix("tcp://").rpartition(":")
+        gauge = lambda: self.stage.ask(b"STATS")[1]["gauges"]["client_connections"]
+        sockets = [tcp.create_connection((host, int(port))) for _ in range(6)]
+        until(lambda: gauge() == 7, "they are counted")
+        for number, one in enumerate(sockets):
+            if number % 3 == 1:
+                one.sendall(b"GET / HTTP/1.0\r\n\r\n" * 10)
+            if number % 3 == 2:  # gone with a reset
+                one.setsockopt(tcp.SOL_SOCKET, tcp.SO_LINGER, struct.pack("ii", 1, 0))
+            one.close()
+        until(lambda: gauge() == 1, "they are gone")
 
     def test_connections_are_bounded_by_the_limit_of_open_files(self):
         def limit():

@@ -221,8 +221,7 @@ reel_lease_expire (struct reel_core *core, struct reel_effects *effects)
            && !reel_effects_full (effects)) {
         struct reel_flow *flow = REEL_HEAP_OWNER (node, struct reel_flow, expiry);
         reel_heap_remove (&core->expiries, node);
-        if (flow->state != REEL_FLOW_RUNNING)
-            continue;
+        REEL_ASSERT (flow->state == REEL_FLOW_RUNNING);
         enum reel_status status;
         if (flow->deadline_us > core->now.monotonic_us) {
             node->key = flow->deadline_us;

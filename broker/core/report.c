@@ -122,8 +122,10 @@ on_yielded (struct reel_core *core, struct reel_flow *flow, struct reel_peer *pe
     core->record.kind = REEL_RECORD_YIELDED;
     if (reel_core_record_reported (core, flow, map, effects) != REEL_OK)
         return REEL_NO_MEMORY;
-    return flow->cancelling && flow->next < flow->step_count ? reel_core_end_cancelled (core, flow, 0, effects)
-                                                             : reel_queue_add (core, flow);
+    if (!flow->cancelling)
+        return reel_queue_add (core, flow);
+    return flow->next < flow->step_count ? reel_core_end_cancelled (core, flow, 0, effects)
+                                         : reel_core_end (core, flow, REEL_SLICE_NONE, 0, effects);
 }
 
 /* Was it cancelled before every step had an outcome of its own? A step that the cancelling ended has none. */

@@ -77,10 +77,9 @@ enum reel_status
 reel_roster_move (struct reel_core *core, struct reel_peer *peer, struct reel_slice route)
 {
     struct reel_peer before = *peer;
+    reel_map_remove (&core->routes, before.fingerprint);
     if (set_route (core, peer, route) != REEL_OK)
         return REEL_NO_MEMORY;
-    if (before.fingerprint != peer->fingerprint)
-        reel_map_remove (&core->routes, before.fingerprint);
     free_route (&before);
     return REEL_OK;
 }

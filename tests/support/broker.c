@@ -639,7 +639,7 @@ take_sends (struct broker *broker)
                       == REEL_OK,
                   "%s: %s", spec->name, err.message);
         SAME (message.command, send->command);
-        if (send->has_document)
+        if (send->has_document && broker->readings_bent == 0)
             SAME (reel_scan_check (message.document, REEL_DEPTH_MAX, NULL), REEL_OK);
         if (send->command == REEL_ASSIGN)
             check_assign (broker, &message);
@@ -764,6 +764,8 @@ answer (struct broker *broker, const struct reel_read *read, struct reel_slice c
     }
     reading.body = gone ? REEL_SLICE_NONE : reel_buf_slice (&body);
     reading.status = gone ? REEL_NOT_FOUND : REEL_OK;
+    if (broker->readings_bent > 0 && broker->readings_bent <= body.len)
+        body.data[broker->readings_bent - 1] ^= broker->readings_bend;
     if (broker->readings_torn)
         reading.body.len /= 2;
     struct reel_core_time now = {broker->wall_us, broker->monotonic_us};

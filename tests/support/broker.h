@@ -79,9 +79,11 @@ struct broker {
     struct broker_model *models;
     size_t model_count, model_cap;
     bool draining;
-    bool hold_readings; /* until broker_answer() */
-    bool readings_gone; /* the journal finds nothing */
-    bool readings_torn; /* what it finds is cut short */
+    bool hold_readings;    /* until broker_answer() */
+    bool readings_gone;    /* the journal finds nothing */
+    bool readings_torn;    /* what it finds is cut short */
+    size_t readings_bent;  /* the byte of what it finds, from 1, that is another one; 0: none */
+    uint8_t readings_bend; /* the bits of it that are */
     struct reel_read *held;
     struct reel_buf held_contexts;
     size_t held_count;

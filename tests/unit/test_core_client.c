@@ -492,6 +492,21 @@ START_TEST (submit_when_they_hold_so_many_bytes)
 }
 END_TEST
 
+START_TEST (submit_while_the_disk_is_nearly_full)
+{
+    broker_submit (&broker, ONE ("before"));
+    reel_core_disk_low (broker.core, true);
+    broker_forget (&broker);
+    broker_submit (&broker, ONE ("wf"));
+    broker_expect (&broker, "c ERROR {'code':'overloaded',...");
+    broker_submit (&broker, ONE ("before"));
+    ck_assert_str_eq (broker_header (&broker, "/duplicate"), "true");
+    reel_core_disk_low (broker.core, false);
+    broker_submit (&broker, ONE ("wf"));
+    ck_assert_str_eq (broker_header (&broker, "/duplicate"), "false");
+}
+END_TEST
+
 START_TEST (live_bytes_come_and_go)
 {
     broker_ready (&broker, "w", 1, "'echo'");
@@ -816,6 +831,30 @@ START_TEST (ended_one_whose_records_are_torn)
 }
 END_TEST
 
+/* Whatever the journal answers gets one reply. */
+START_TEST (ended_one_whose_records_are_bent)
+{
+    static const char *const questions[] = {"GET", "RECEIPT", "CANCEL", "RERUN"};
+    static const uint8_t bends[] = {0x01, 0x10, 0x40}; /* what is text stays so */
+    end (ONE ("wf"), 1);
+    broker.readings_bend = bends[_i];
+    unsigned unreadable = 0;
+    for (size_t at = 1; at < 700; at++) {
+        broker.readings_bent = at;
+        for (size_t i = 0; i < 4; i++) {
+            broker_client (&broker, "c", questions[i], "{'workflow_id':'wf','from_step':'none'}", NULL);
+            ck_assert_uint_eq (broker.sent_count, 1);
+            unreadable += strcmp (broker_header (&broker, "/code"), "'internal'") == 0;
+            broker_forget (&broker);
+        }
+    }
+    ck_assert_uint_gt (unreadable, 100);
+    broker.readings_bent = 0;
+    broker_client (&broker, "c", "GET", "{'workflow_id':'wf'}", NULL);
+    ck_assert_str_eq (broker_header (&broker, "/status"), "'succeeded'");
+}
+END_TEST
+
 /* --- LIST ---------------------------------------------------------------------------------------------- */
 
 /* The ids and statuses of the rows of the last reply. */
@@ -1110,6 +1149,7 @@ main (void)
     tcase_add_test (tests, submit_of_provenance_at_the_limit_and_beyond);
     tcase_add_test (tests, submit_when_so_many_are_live);
     tcase_add_test (tests, submit_when_they_hold_so_many_bytes);
+    tcase_add_test (tests, submit_while_the_disk_is_nearly_full);
     tcase_add_test (tests, live_bytes_come_and_go);
     tcase_add_test (tests, submit_keeps_the_header_beside_the_document);
     tcase_add_test (tests, priority_comes_before_age);
@@ -1130,6 +1170,7 @@ main (void)
     tcase_add_test (tests, draining_answers_what_waits_and_whatever_comes);
     tcase_add_test (tests, ended_one_whose_records_are_gone);
     tcase_add_test (tests, ended_one_whose_records_are_torn);
+    tcase_add_loop_test (tests, ended_one_whose_records_are_bent, 0, 3);
     tcase_add_test (tests, list_of_nothing);
     tcase_add_test (tests, list_newest_first_live_and_ended_mixed);
     tcase_add_test (tests, list_by_status);

@@ -243,6 +243,29 @@ START_TEST (yield_while_cancelling_ends_the_workflow)
 }
 END_TEST
 
+START_TEST (yield_while_cancelling_after_the_last_outcome_is_its_end)
+{
+    running ("[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," STARTED ("b", "1", "true") "," SUCCEEDED ("b") "]");
+    ask ("CANCEL", ID);
+    broker_ready (&broker, "w", 0, "'echo'"); /* it drains */
+    broker_report (&broker, "w", 1, 5, "[" EVENT ("workflow.yielded", "") "]");
+    ck_assert_str_eq (status (), "succeeded");
+}
+END_TEST
+
+/* The end says why, in a form that is not ours. */
+START_TEST (end_while_cancelling_that_says_something_else)
+{
+    static const char *const errors[] = {"'x'", "{}", "{'code':7}"};
+    char end[128];
+    running ("[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," STARTED ("b", "1", "true") "," SUCCEEDED ("b") "]");
+    ask ("CANCEL", ID);
+    snprintf (end, sizeof end, "[" EVENT ("workflow.ended", ",'error':%s") "]", errors[_i]);
+    broker_report (&broker, "w", 1, 5, end);
+    ck_assert_str_eq (status (), "failed");
+}
+END_TEST
+
 START_TEST (cancel_ends_a_held_workflow)
 {
     held ();
@@ -271,6 +294,16 @@ START_TEST (cancel_of_one_whose_end_alone_is_missing)
     ask ("CANCEL", ID);
     ck_assert_str_eq (replied_status (), "'failed'");
     ck_assert_str_eq (status (), "failed");
+}
+END_TEST
+
+START_TEST (cancel_of_one_that_succeeded_and_whose_end_is_missing)
+{
+    running ("[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," STARTED ("b", "1", "true") "," SUCCEEDED ("b") "]");
+    lose ();
+    ask ("CANCEL", ID);
+    ck_assert_str_eq (replied_status (), "'succeeded'");
+    ck_assert_str_eq (status (), "succeeded");
 }
 END_TEST
 
@@ -542,6 +575,20 @@ START_TEST (paused_and_lost_waits_to_be_resumed)
 }
 END_TEST
 
+/* Who comes back to a workflow that was paused meanwhile is asked for it, and its yield is no loss. */
+START_TEST (paused_while_it_is_held_and_its_holder_returns)
+{
+    held ();
+    ask ("PAUSE", _i == 0 ? ID : "{}");
+    broker_worker (&broker, "w", "READY", "{'name':'w','slots':1,'modalities':['echo'],'resume':[[[1,1],1]]}", NULL);
+    ck_assert_str_eq (status (), "running");
+    broker_report (&broker, "w", 1, 2, "[" SUCCEEDED ("a") "," EVENT ("workflow.yielded", "") "]");
+    ck_assert_str_eq (status (), "queued");
+    ask ("STATS", "{}");
+    ck_assert_str_eq (broker_header (&broker, "/counters/requeued"), "0");
+}
+END_TEST
+
 START_TEST (everything_can_be_paused)
 {
     running (NULL);
@@ -732,9 +779,12 @@ main (void)
     tcase_add_test (tc, lease_lost_while_cancelling_between_attempts);
     tcase_add_test (tc, lease_lost_while_cancelling_after_the_last_outcome);
     tcase_add_test (tc, yield_while_cancelling_ends_the_workflow);
+    tcase_add_test (tc, yield_while_cancelling_after_the_last_outcome_is_its_end);
+    tcase_add_loop_test (tc, end_while_cancelling_that_says_something_else, 0, 3);
     tcase_add_test (tc, cancel_ends_a_held_workflow);
     tcase_add_test (tc, cancel_of_one_that_waits_after_a_loss);
     tcase_add_test (tc, cancel_of_one_whose_end_alone_is_missing);
+    tcase_add_test (tc, cancel_of_one_that_succeeded_and_whose_end_is_missing);
     tcase_add_test (tc, cancelling_survives_a_restart);
     tcase_add_test (tc, cancel_answers_those_who_wait_for_the_receipt);
     tcase_add_test (tc, cancel_of_what_is_not_there);
@@ -753,6 +803,7 @@ main (void)
     tcase_add_test (tc, yield_that_was_asked_for_is_no_loss_after_all_that_may_come_between);
     tcase_add_test (tc, yield_in_the_middle_of_a_step_is_a_loss_asked_or_not);
     tcase_add_test (tc, paused_and_lost_waits_to_be_resumed);
+    tcase_add_loop_test (tc, paused_while_it_is_held_and_its_holder_returns, 0, 2);
     tcase_add_test (tc, everything_can_be_paused);
     tcase_add_test (tc, one_that_is_paused_stays_so_when_everything_is_resumed);
     tcase_add_test (tc, pause_is_refused);

@@ -506,6 +506,18 @@ START_TEST (restart_raises_the_epoch_and_never_repeats_a_lease)
 }
 END_TEST
 
+START_TEST (start_before_1970_has_an_epoch)
+{
+    struct reel_core *core = NULL;
+    struct reel_effects effects = {0};
+    ck_assert_int_eq (reel_core_create (&broker.setup, &core), REEL_OK);
+    ck_assert_int_eq (reel_core_start (core, (struct reel_core_time){-1, 0}, &effects), REEL_OK);
+    ck_assert_uint_eq (effects.epoch, 1);
+    reel_core_destroy (&core);
+    reel_effects_free (&effects);
+}
+END_TEST
+
 START_TEST (restart_keeps_the_order_of_the_queue)
 {
     broker_submit (&broker, WORKFLOW ("1", STEP ("a", "echo")));
@@ -567,6 +579,23 @@ START_TEST (too_many_lost_workers_fail_the_step_that_ran)
     broker_expect (&broker, "16 wf.16 step.failed {'step_id':'a','error':{'code':'too_many_deliveries',...",
                    "17 wf.17 workflow.failed {'error':{'code':'too_many_deliveries',...", "receipt wf");
     ck_assert_str_eq (step (1), "pending");
+}
+END_TEST
+
+START_TEST (too_many_lost_workers_after_the_last_outcome)
+{
+    broker_free (&broker);
+    broker_init (&broker);
+    broker.setup.deliveries_max = 1;
+    broker_start (&broker);
+    broker_ready (&broker, "w", 1, "'echo'");
+    broker_submit (&broker, THREE);
+    broker_report (&broker, "w", 1, 1,
+                   "[" STARTED ("a", "1", "true") "," SUCCEEDED ("a") "," STARTED ("b", "1", "true") "," SUCCEEDED (
+                       "b") "," STARTED ("c", "1", "true") "," SUCCEEDED ("c") "]");
+    lose ();
+    ck_assert_str_eq (status (), "failed");
+    ck_assert_str_eq (step (2), "succeeded");
 }
 END_TEST
 
@@ -687,10 +716,12 @@ main (void)
     tcase_add_test (tests, restart_gives_every_lease_a_full_term);
     tcase_add_test (tests, restart_in_every_phase);
     tcase_add_test (tests, restart_raises_the_epoch_and_never_repeats_a_lease);
+    tcase_add_test (tests, start_before_1970_has_an_epoch);
     tcase_add_test (tests, restart_keeps_the_order_of_the_queue);
     tcase_add_test (tests, restart_forgets_who_waits);
     tcase_add_test (tests, too_many_lost_workers_fail_it);
     tcase_add_test (tests, too_many_lost_workers_fail_the_step_that_ran);
+    tcase_add_test (tests, too_many_lost_workers_after_the_last_outcome);
     tcase_add_test (tests, too_many_lost_workers_while_it_backs_off);
     tcase_add_test (tests, too_many_lost_workers_survive_a_restart);
     tcase_add_test (tests, who_comes_back_was_not_lost);

@@ -86,6 +86,9 @@ static const struct {
     {"{'name':'w','slots':1,'modalities':[],'resume':[[[1],0]]}", "'/resume/0'"},
     {"{'name':'w','slots':1,'modalities':[],'resume':[[[1,1],-1]]}", "'/resume/0'"},
     {"{'name':'w','slots':1,'modalities':[],'resume':[[[1,1],0,0]]}", "'/resume/0'"},
+    {"{'name':'w','slots':1,'modalities':[],'resume':[[[1,1],'x']]}", "'/resume/0'"},
+    {"{'name':'w','slots':1,'modalities':[],'resume':['x']}", "'/resume/0'"},
+    {"{'name':'w','slots':1,'modalities':[],'resume':[{'x':1}]}", "'/resume/0'"},
 };
 
 START_TEST (ready_that_is_malformed_changes_nothing)
@@ -231,6 +234,43 @@ START_TEST (resume_is_acknowledged_or_fenced)
     broker_expect (&broker, "5 wf.5 step.started ...", "w2 ACK {'lease':[1,1],'report_index':3}");
     broker_client (&broker, "c", "WORKERS", "{}", NULL);
     ck_assert_str_eq (broker_header (&broker, "/workers/0/leases"), "1");
+}
+END_TEST
+
+START_TEST (many_workers_are_told_apart)
+{
+    char name[8];
+    for (int i = 0; i < 40; i++) {
+        snprintf (name, sizeof name, "w%d", i);
+        broker_ready (&broker, name, 1, "'echo'");
+    }
+    broker_worker (&broker, "new", "READY", "{'name':'n','slots':1,'modalities':['paid']," INSTANCE "}", NULL);
+    broker_client (&broker, "c", "WORKERS", "{}", NULL);
+    ck_assert_str_ne (broker_header (&broker, "/workers/40"), "");
+    ck_assert_str_eq (broker_header (&broker, "/workers/41"), "");
+    broker_submit (&broker, WORKFLOW ("wf", STEP ("a", "paid")));
+    ck_assert_str_eq (status ("wf"), "running");
+    broker_client (&broker, "c", "GET", "{'workflow_id':'wf'}", NULL);
+    ck_assert_str_eq (broker_header (&broker, "/worker"), "'n'");
+}
+END_TEST
+
+/* What it says of its adapters is shown as it is; a checkpoint goes only where it says resumable in so many words. */
+START_TEST (dispatch_that_does_not_say_resumable)
+{
+    static const char *const said[] = {"{}", "{'echo':7}", "{'echo':{}}", "{'echo':{'class':7}}",
+                                       "{'paid':{'class':'resumable'}}"};
+    char header[160];
+    assigned ();
+    broker_report (&broker, "w", 1, 1, "[" STARTED ("a", "1", "false") "," CHECKPOINT ("a", "7") "]");
+    broker_worker (&broker, "w", "LEAVE", "{}", NULL);
+    broker_pass_ms (&broker, 10000);
+    snprintf (header, sizeof header, "{'name':'v','slots':1,'modalities':['echo'],'dispatch':%s}", said[_i]);
+    broker_worker (&broker, "v", "READY", header, NULL);
+    ck_assert_str_eq (status ("wf"), "queued");
+    broker_worker (&broker, "v", "READY",
+                   "{'name':'v','slots':1,'modalities':['echo'],'dispatch':{'echo':{'class':'resumable'}}}", NULL);
+    ck_assert_str_eq (status ("wf"), "running");
 }
 END_TEST
 
@@ -560,9 +600,15 @@ START_TEST (progress_is_published_and_not_kept)
     /* Of a step that is not known to run: its start got lost, or it has an outcome. */
     broker_worker (&broker, "w", "REPORT", "{'lease':[1,1],'report_index':null}", "[" PROGRESS ("b") "]");
     broker_expect_nothing (&broker);
+    broker_report (&broker, "w", 1, 2, "[" SUCCEEDED ("a") "," STARTED ("b", "1", "true") "]");
+    broker_forget (&broker);
+    broker_worker (&broker, "w", "REPORT", "{'lease':[1,1],'report_index':null}", "[" PROGRESS ("a") "]");
+    broker_expect_nothing (&broker);
     broker_worker (&broker, "w", "REPORT", "{'lease':[1,9],'report_index':null}", "[" PROGRESS ("a") "]");
     broker_expect (&broker, "w FENCED {'lease':[1,9]}");
-    ck_assert_uint_eq (broker.event_count, 3);
+    ck_assert_uint_eq (broker.event_count, 5);
+    broker_worker (&broker, "w", "REPORT", "{'lease':[1,1],'report_index':null}", "[{'kind':'step.progress'}]");
+    ck_assert_uint_eq (broker_model (&broker, "wf")->deliveries, 2); /* what cannot be read counts as a lost worker */
 }
 END_TEST
 
@@ -1154,6 +1200,8 @@ main (void)
     tcase_add_test (tests, ready_of_a_known_instance_leaves_nothing_behind);
     tcase_add_test (tests, ready_of_the_same_instance_on_the_same_connection);
     tcase_add_test (tests, resume_is_acknowledged_or_fenced);
+    tcase_add_test (tests, many_workers_are_told_apart);
+    tcase_add_loop_test (tests, dispatch_that_does_not_say_resumable, 0, 5);
     tcase_add_test (tests, workers_are_bounded);
     tcase_add_test (tests, hand_out_by_the_modality_of_the_first_step_to_be_dispatched);
     tcase_add_test (tests, hand_out_of_nothing_left_goes_to_anybody);

@@ -155,6 +155,7 @@ class Stopped(Case):
         proxy = Proxy(self.stage.endpoints["worker"])
         self.addCleanup(proxy.close)
         worker = self.worker(endpoint=proxy.endpoint)
+        self.addCleanup(worker.stop)  # while it has its way to the broker, and the last acknowledgement
         workflow_id = self.stage.submit(workflow(step("a", "again"), step("paid", "once")))
         until(self.starts, "the first step begins")
         proxy.stall(down=True)

@@ -92,6 +92,9 @@ typedef enum reel_status (*reel_journal_row_fn) (void *context, const struct ree
 enum reel_status reel_journal_ended (struct reel_journal *journal, reel_journal_row_fn visit, void *context,
                                      struct reel_error *err) REEL_MUST_USE;
 
+/* Compares what the journal is looked up by with what it holds, all of it: this takes as long as reading it. REEL_IO. */
+enum reel_status reel_journal_check (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
+
 /* --- reading between commits --------------------------------------------------------------- */
 
 /* The newest durable event, and the oldest one that is retained (0 and 1 when there is none yet). */

@@ -27,6 +27,9 @@
 /* A row, and whether it is what was written. */
 #define ROW REEL_JOURNAL_ROW ", row_check IS row_check (" REEL_JOURNAL_ROW ")"
 
+/* Commits after which, with work waiting, a sync of the tail is worth it. */
+#define BUSY_TAIL_COMMITS 64
+
 static const char *const statement_sql[REEL_JOURNAL_STATEMENT_COUNT] = {
     [REEL_JOURNAL_BEGIN] = "BEGIN IMMEDIATE",
     [REEL_JOURNAL_COMMIT] = "COMMIT",
@@ -71,8 +74,9 @@ reel_journal_fail (struct reel_journal *journal, const char *what, struct reel_e
         return reel_error_set (err, REEL_NO_MEMORY, "no_memory", NULL, "%s: cannot %s: out of memory", journal->path,
                                what);
     const char *advice = (code & 0xff) == SQLITE_CORRUPT ? "; restore the directory from a backup"
-                         : (code & 0xff) == SQLITE_FULL  ? "; free some space, then start again"
-                                                         : "";
+                         : (code & 0xff) == SQLITE_FULL
+                             ? "; free some space, then start again"
+                             : "; see to its disk and start again, or restore the directory from a backup";
     return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: cannot %s: %s (SQLite %d)%s", journal->path, what,
                            sqlite3_errmsg (journal->db), code, advice);
 }
@@ -175,8 +179,10 @@ fail_open (struct reel_journal *journal, struct reel_error *err)
         return reel_error_set (err, REEL_INVALID, "journal_in_use", NULL,
                                "%s is in use: another broker has this directory", journal->path);
     case SQLITE_NOTADB:
-        return reel_error_set (err, REEL_INVALID, "journal_foreign", NULL, "%s is not a journal of reel",
-                               journal->path);
+        return reel_error_set (
+            err, REEL_INVALID, "journal_foreign", NULL,
+            "%s is not a journal of reel, or damaged: restore the directory from a backup, or name another one",
+            journal->path);
     default: return reel_journal_fail (journal, "open it", err);
     }
 }
@@ -465,6 +471,11 @@ reel_journal_rest (struct reel_journal *journal, bool idle, struct reel_error *e
 {
     if (journal->failed)
         return refuse_failed (journal, err);
+    if (idle || journal->number - journal->tail_number >= BUSY_TAIL_COMMITS) {
+        enum reel_status status = reel_journal_tail_sync (journal, err);
+        if (status != REEL_OK)
+            return status;
+    }
     if (journal->pruning && !reel_journal_keep_prune (journal))
         return reel_journal_fail (journal, "remove what is not retained", err);
     if (journal->log_pages < (idle && !journal->pruning ? IDLE_LOG_PAGES : BUSY_LOG_PAGES))
@@ -584,4 +595,15 @@ bool
 reel_journal_has_snapshot (const struct reel_journal *journal)
 {
     return journal->snapshot_number != 0;
+}
+
+enum reel_status
+reel_journal_check (struct reel_journal *journal, struct reel_error *err)
+{
+    if (pragma_is (journal->db, "PRAGMA integrity_check (1)", "ok"))
+        return REEL_OK;
+    journal->failed = true;
+    return reel_error_set (err, REEL_IO, "journal_damaged", NULL,
+                           "%s is damaged: its tables and indexes do not agree; restore the directory from a backup",
+                           journal->path);
 }

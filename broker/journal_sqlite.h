@@ -67,12 +67,13 @@ struct reel_journal_loaded {
 struct reel_journal {
     sqlite3 *db;
     sqlite3_stmt *statements[REEL_JOURNAL_STATEMENT_COUNT];
-    sqlite3_vfs *vfs;   /* every byte of database, log and tail goes through it */
-    char *path;         /* of the database, for messages */
-    char *tail_path;    /* of the tail */
-    sqlite3_file *tail; /* NULL: not open */
-    bool failed;        /* nothing is tried again after a failure of the disk */
-    uint64_t number;    /* of the last batch; 0: none */
+    sqlite3_vfs *vfs;     /* every byte of database, log and tail goes through it */
+    char *path;           /* of the database, for messages */
+    char *tail_path;      /* of the tail */
+    sqlite3_file *tail;   /* NULL: not open */
+    uint64_t tail_number; /* that it held when it was synced, or opened */
+    bool failed;          /* nothing is tried again after a failure of the disk */
+    uint64_t number;      /* of the last batch; 0: none */
     uint64_t last_seq;
     uint64_t epoch;
     uint8_t chain[REEL_CHAIN_BYTES];
@@ -143,6 +144,8 @@ enum reel_status reel_journal_tail_open (struct reel_journal *journal, struct re
 /* After a commit, and without a sync: on a disk that lost it, the older one is still true. Never before one: what was
  * found at an opening may be there but not synced, and go with the machine. */
 enum reel_status reel_journal_tail_write (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
+/* From time to time: as far as this the end of the log cannot be lost, by a damaged disk, without being missed. */
+enum reel_status reel_journal_tail_sync (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
 void reel_journal_tail_close (struct reel_journal *journal);
 
 #endif

@@ -91,8 +91,10 @@ reel_journal_format_check (struct reel_journal *journal, struct reel_error *err)
     if (tables == 0 && application == 0 && format == 0)
         return run_sql (journal, create_sql) ? REEL_OK : reel_journal_fail (journal, "make its tables", err);
     if (application != APPLICATION_ID)
-        return reel_error_set (err, REEL_INVALID, "journal_foreign", NULL, "%s is not a journal of reel",
-                               journal->path);
+        return reel_error_set (
+            err, REEL_INVALID, "journal_foreign", NULL,
+            "%s is not a journal of reel, or damaged: restore the directory from a backup, or name another one",
+            journal->path);
     if (format == 1)
         return run_sql (journal, upgrade_sql) ? REEL_OK : reel_journal_fail (journal, "bring it to format 2", err);
     if (format != FORMAT)

@@ -85,6 +85,7 @@ reel_journal_tail_open (struct reel_journal *journal, struct reel_journal_tail *
         code = journal->tail->pMethods->xRead (journal->tail, bytes, TAIL_BYTES, 0);
     if (code != SQLITE_OK)
         return fail (journal, code, err);
+    journal->tail_number = journal->number;
     *tail = (struct reel_journal_tail){0};
     if (size != 0 && (size != TAIL_BYTES || (!is_blank (bytes) && !decode (bytes, tail))))
         return reel_error_set (
@@ -104,6 +105,18 @@ reel_journal_tail_write (struct reel_journal *journal, struct reel_error *err)
     encode (&tail, bytes);
     int code = journal->tail->pMethods->xWrite (journal->tail, bytes, TAIL_BYTES, 0);
     return code == SQLITE_OK ? REEL_OK : fail (journal, code, err);
+}
+
+enum reel_status
+reel_journal_tail_sync (struct reel_journal *journal, struct reel_error *err)
+{
+    if (journal->tail_number == journal->number)
+        return REEL_OK;
+    int code = journal->tail->pMethods->xSync (journal->tail, SQLITE_SYNC_NORMAL);
+    if (code != SQLITE_OK)
+        return fail (journal, code, err);
+    journal->tail_number = journal->number;
+    return REEL_OK;
 }
 
 void

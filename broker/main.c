@@ -237,7 +237,7 @@ static int
 verify (const char *directory)
 {
     struct reel_error err = {0};
-    enum reel_status status = reel_recovery_verify (directory, &err);
+    enum reel_status status = reel_recovery_verify (&(struct reel_journal_setup){.directory = directory}, &err);
     if (status != REEL_OK)
         reel_log (REEL_LOG_ERROR, "%s", err.message[0] != '\0' ? err.message : reel_status_name (status));
     return status == REEL_NOT_FOUND ? EX_NOINPUT : exit_code (status, &err);

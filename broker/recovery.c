@@ -34,6 +34,17 @@ take_ended (void *context, const struct reel_journal_row *row, struct reel_error
     return reel_core_recover_ended (replay->core, row->workflow_id, row->ended_seq, err);
 }
 
+/* The core refused what the journal holds, though the journal found it whole. */
+static enum reel_status
+say_what_to_do (const struct reel_journal_setup *setup, enum reel_status status, struct reel_error *err)
+{
+    if (status != REEL_INVALID)
+        return status;
+    struct reel_error refused = *err;
+    return reel_error_set (err, status, "journal_damaged", NULL,
+                           "%s is damaged: %s; restore the directory from a backup", setup->directory, refused.message);
+}
+
 /* Into a new core; `all`: not from a snapshot, though there is one. */
 static enum reel_status
 recover (struct reel_journal *journal, bool all, struct replay *replay, struct reel_error *err)
@@ -56,7 +67,7 @@ reel_recovery_run (const struct reel_journal_setup *setup, struct reel_core *cor
     int64_t from_us = reel_clock_monotonic_us ();
     enum reel_status status = reel_journal_open (setup, journal, err);
     if (status == REEL_OK)
-        status = recover (*journal, false, &replay, err);
+        status = say_what_to_do (setup, recover (*journal, false, &replay, err), err);
     if (status == REEL_OK)
         *recovered = (struct reel_recovered){.records = replay.count,
                                              .took_ms = (reel_clock_monotonic_us () - from_us) / 1000};
@@ -127,24 +138,25 @@ say_whole (const char *directory, struct reel_journal *journal, const struct ree
 }
 
 enum reel_status
-reel_recovery_verify (const char *directory, struct reel_error *err)
+reel_recovery_verify (const struct reel_journal_setup *setup, struct reel_error *err)
 {
-    struct reel_core_setup setup;
+    struct reel_core_setup core_setup;
     struct reel_core *core = NULL;
     struct reel_journal *journal = NULL;
     struct reel_recovered recovered;
     uint64_t records = 0;
-    reel_core_setup_defaults (&setup);
-    enum reel_status status = find_journal (directory, err);
+    reel_core_setup_defaults (&core_setup);
+    enum reel_status status = setup->vfs ? REEL_OK : find_journal (setup->directory, err);
     if (status == REEL_OK)
-        status = reel_core_create (&setup, &core);
+        status = reel_core_create (&core_setup, &core);
     if (status == REEL_OK)
-        status = reel_recovery_run (&(struct reel_journal_setup){.directory = directory}, core, &journal, &recovered,
-                                    err);
+        status = reel_recovery_run (setup, core, &journal, &recovered, err);
     if (status == REEL_OK)
-        status = check_all (journal, core, &records, err);
+        status = reel_journal_check (journal, err);
     if (status == REEL_OK)
-        status = say_whole (directory, journal, core, records, err);
+        status = say_what_to_do (setup, check_all (journal, core, &records, err), err);
+    if (status == REEL_OK)
+        status = say_whole (setup->directory, journal, core, records, err);
     reel_journal_close (&journal);
     reel_core_destroy (&core);
     return status;

@@ -24,6 +24,6 @@ enum reel_status reel_recovery_run (const struct reel_journal_setup *setup, stru
  * REEL_NOT_FOUND: there is none in that directory (err). Otherwise as above. Nothing in it is changed but what any
  * opening does (the write-ahead log of a broker that was killed is taken in).
  */
-enum reel_status reel_recovery_verify (const char *directory, struct reel_error *err) REEL_MUST_USE;
+enum reel_status reel_recovery_verify (const struct reel_journal_setup *setup, struct reel_error *err) REEL_MUST_USE;
 
 #endif

@@ -26,6 +26,7 @@ struct crash_entry {
 
 struct crash_row {
     uint64_t accepted_seq;
+    uint64_t ended_seq;
     size_t at, len; /* packed */
 };
 
@@ -50,14 +51,18 @@ struct crash_bench {
     struct reel_journal *journal;
     struct reel_effects effects;
     struct reel_core_time now;
+    uint64_t snapshot_bytes; /* of the core's setup; 0: as it comes */
+    uint64_t retain_bytes;
     struct crash_ledger ledger;
     struct crash_lease leases[64]; /* that nobody has ended */
     size_t lease_count;
     uint64_t lives;
     uint64_t submitted;
     bool down;
-    bool may_fail;         /* errors that are not a crash's are no reason to end */
-    bool damaged;          /* a refusal is as good as a recovery */
+    bool forgot;   /* batches were removed */
+    bool may_fail; /* errors that are not a crash's are no reason to end */
+    bool damaged;  /* not all that is read need be right: `differs` says that it was not */
+    bool differs;
     struct reel_error err; /* of what it is down for */
 };
 

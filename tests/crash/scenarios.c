@@ -324,6 +324,50 @@ rests (struct crash_bench *bench)
     crash_close (bench);
 }
 
+/* Live state is journaled anew again and again. */
+static void
+snapshots (struct crash_bench *bench)
+{
+    bench->snapshot_bytes = 4000;
+    crash_open (bench);
+    crash_ready (bench, 4);
+    for (int i = 0; i < 8; i++) {
+        crash_submit (bench, 2, 400);
+        crash_commit (bench);
+        crash_work (bench, 1);
+        crash_commit (bench);
+    }
+    crash_kill (bench);
+    crash_open (bench);
+    crash_submit (bench, 2, 4000);
+    crash_commit (bench);
+    crash_close (bench);
+}
+
+/* The past is forgotten, and removed while the journal rests. */
+static void
+retention (struct crash_bench *bench)
+{
+    bench->snapshot_bytes = 3000;
+    bench->retain_bytes = 8000;
+    crash_open (bench);
+    crash_ready (bench, 8);
+    for (int i = 0; i < 14; i++) {
+        crash_submit (bench, 3, 300);
+        crash_commit (bench);
+        crash_work (bench, 2);
+        crash_fail (bench, 1);
+        crash_commit (bench);
+        crash_rest (bench, i % 4 == 0);
+    }
+    crash_read (bench);
+    crash_kill (bench);
+    crash_open (bench);
+    crash_rest (bench, true);
+    crash_close (bench);
+    CRASH_MUST (bench->down || bench->forgot);
+}
+
 const struct crash_scenario crash_scenarios[] = {
     {.name = "first-start", .play = first_start},
     {.name = "one-by-one", .play = one_by_one},
@@ -345,5 +389,7 @@ const struct crash_scenario crash_scenarios[] = {
     {.name = "lost-workers", .play = lost_workers},
     {.name = "without-tail", .play = without_tail},
     {.name = "rests", .play = rests},
+    {.name = "snapshots", .play = snapshots},
+    {.name = "retention", .play = retention},
 };
 const size_t crash_scenario_count = sizeof crash_scenarios / sizeof *crash_scenarios;

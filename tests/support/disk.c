@@ -847,6 +847,21 @@ disk_cut (struct disk *disk, const char *path, size_t len)
         resize (&file->durable, len);
 }
 
+static void
+blank (struct bytes *bytes, size_t at, size_t len)
+{
+    if (at < bytes->len)
+        memset (bytes->data + at, 0, len < bytes->len - at ? len : bytes->len - at);
+}
+
+void
+disk_blank (struct disk *disk, const char *path, size_t at, size_t len)
+{
+    struct file *file = must_find (disk, path);
+    blank (&file->now, at, len);
+    blank (&file->durable, at, len);
+}
+
 void
 disk_remove (struct disk *disk, const char *path)
 {

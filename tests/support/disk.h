@@ -70,6 +70,8 @@ const uint8_t *disk_file (const struct disk *disk, const char *path, size_t *len
 void disk_flip (struct disk *disk, const char *path, size_t at, uint8_t mask);
 /* Cuts a file that is longer. */
 void disk_cut (struct disk *disk, const char *path, size_t len);
+/* Makes zeros of what a file has there. */
+void disk_blank (struct disk *disk, const char *path, size_t at, size_t len);
 void disk_remove (struct disk *disk, const char *path);
 
 #endif

@@ -504,7 +504,7 @@ START_TEST (paid_step_waits_for_a_lease_that_is_known_to_live)
     start (60000, 200);
     send_assign (1, ONE ("paid", "{}"));
     expect_report (1, 1, "step.started a");
-    int64_t late_ms = call_now_ms () + 250;
+    int64_t late_ms = call_now_ms () + 300;
     while (call_now_ms () < late_ms)
         poll (NULL, 0, 10);
     send_ack (1, 1);
@@ -513,7 +513,7 @@ START_TEST (paid_step_waits_for_a_lease_that_is_known_to_live)
     uint64_t sent_us = in.value[REEL_F_SENT_US].u;
     struct reel_message out;
     reel_message_init (&out, REEL_BROKER_HEARTBEAT);
-    reel_message_set_uint (&out, REEL_F_SENT_US, sent_us - 250000); /* an old one does not help */
+    reel_message_set_uint (&out, REEL_F_SENT_US, sent_us - 250000); /* an old one, under this lease, does not help */
     send_out (&out);
     expect (REEL_WORKER_HEARTBEAT);
     ck_assert (!file_exists ("ran"));

@@ -276,6 +276,7 @@ main (int argc, char **argv)
     if (code == EX_OK && !options.values[CHECK_CONFIG].flag) {
         reel_log_start ("reel-broker", (enum reel_log_level) options.values[LOG].number);
         (void) signal (SIGPIPE, SIG_IGN);
+        (void) signal (SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of the disk */
         (void) umask (0077);
         code = options.values[VERIFY].text != NULL ? verify (options.values[VERIFY].text) : serve (&setup);
     }

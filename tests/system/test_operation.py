@@ -1,5 +1,6 @@
 """What an operator does with the processes: checks a journal, starts and stops under a service manager."""
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import unittest
 
 import msgpack
+import zmq
 
 import harness
 
@@ -104,6 +106,32 @@ class Disk(harness.TestCase):
         answer, header, _ = self.stage.ask(b"SUBMIT", {}, again)
         self.assertEqual(("OK", True), (answer, header.get("duplicate")))
         self.assertGreater(self.stage.ask(b"STATS")[1]["gauges"]["disk_free_bytes"], 0)
+
+
+    def test_failure_ends_the_broker_and_loses_nothing(self):
+        """Files may not grow any more, as on a disk that fails or is full; each time a little later."""
+        acknowledged, number = [], 0
+        for room in 150_000, 400_000, 700_000:
+            broker = self.stage.broker()
+            resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+            with self.stage.socket(zmq.DEALER, "client") as client:
+                while True:
+                    number += 1
+                    document = {"workflow_id": f"wf{number}", "steps": [{**STEP, "payload": {"text": "x" * 3000}}]}
+                    client.send_multipart([b"REEL1", b"SUBMIT", msgpack.packb({}), msgpack.packb(document)])
+                    harness.until(lambda: client.poll(0) or broker.popen.poll() is not None, "an answer, or an end")
+                    if not client.poll(0):
+                        break
+                    self.assertEqual(b"OK", client.recv_multipart()[1])
+                    acknowledged.append(f"wf{number}")
+            done = broker.wait()
+            broker.killed = True  # it need not end well again
+            self.assertEqual(EX_IOERR, done.code)
+            self.assertRegex(done.err, r"data/journal\.(db|tail)")
+        self.assertGreater(len(acknowledged), 10)
+        self.stage.broker()
+        for workflow_id in acknowledged:
+            self.assertEqual("OK", self.stage.ask(b"GET", {"workflow_id": workflow_id})[0], workflow_id)
 
 
 class Notify(harness.TestCase):

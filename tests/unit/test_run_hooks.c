@@ -508,6 +508,20 @@ START_TEST (context_is_checked_again_with_each_step)
     ck_assert_str_eq (refused_context (bad), "attempts and deliveries count from 1");
     bad = call, bad.timeout_ms = -1;
     ck_assert_str_eq (refused_context (bad), "the timeout is out of range");
+    bad = call, bad.timeout_ms = REEL_DURATION_MS_MAX + 1;
+    ck_assert_str_eq (refused_context (bad), "the timeout is out of range");
+    bad = call, bad.payload = reel_slice_text ("\xa1x");
+    ck_assert_str_eq (refused_context (bad), "the payload is not a map");
+    bad = call, bad.provenance = reel_slice_text ("\xa1x");
+    ck_assert_str_eq (refused_context (bad), "the provenance does not name the workflow and the step");
+    bad = call, bad.provenance = reel_slice_text ("\x81\xabworkflow_id\x07");
+    ck_assert_str_eq (refused_context (bad), "the provenance does not name the workflow and the step");
+    bad = call, bad.idempotency_key = reel_slice_text ("wg/a");
+    ck_assert_str_eq (refused_context (bad), "the idempotency key is not <workflow_id>/<step_id>");
+    bad = call, bad.idempotency_key = reel_slice_text ("wf.a");
+    ck_assert_str_eq (refused_context (bad), "the idempotency key is not <workflow_id>/<step_id>");
+    bad = call, bad.idempotency_key = reel_slice_text ("wf/");
+    ck_assert_str_eq (refused_context (bad), "the idempotency key is not <workflow_id>/<step_id>");
 }
 END_TEST
 

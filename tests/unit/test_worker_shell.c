@@ -162,6 +162,8 @@ expect (enum reel_command command)
     ck_assert_str_eq (reel_message_spec (in.command)->name, reel_message_spec (command)->name);
 }
 
+static struct reel_buf limits; /* empty: WELCOME names none */
+
 static void
 send_welcome (uint64_t heartbeat_ms, uint64_t lease_ms)
 {
@@ -171,7 +173,7 @@ send_welcome (uint64_t heartbeat_ms, uint64_t lease_ms)
     reel_message_set_uint (&out, REEL_F_HEARTBEAT_MS, heartbeat_ms);
     reel_message_set_uint (&out, REEL_F_LEASE_MS, lease_ms);
     reel_message_set_uint (&out, REEL_F_EPOCH, 7);
-    reel_message_set (&out, REEL_F_LIMITS, reel_slice (no_limits, 1));
+    reel_message_set (&out, REEL_F_LIMITS, limits.len > 0 ? reel_buf_slice (&limits) : reel_slice (no_limits, 1));
     send_out (&out);
 }
 
@@ -388,6 +390,51 @@ START_TEST (delivery_attempts_and_provenance_reach_the_run)
     ck_assert_str_eq (document ("/1/receipt/idempotency_key"), "\"given/a\"");
     reel_buf_free (&bytes);
     reel_buf_free (&provenance);
+}
+END_TEST
+
+/* The broker says what it takes: what is larger, or deeper, fails its step here. */
+START_TEST (limits_of_the_broker_bind_the_worker)
+{
+    char large[3100];
+    ck_assert_int_eq (
+        reel_json_read (reel_slice_text ("{\"receipt_bytes\":2000,\"report_bytes\":2500,\"depth\":5}"), &limits, &err),
+        REEL_OK);
+    start (5000, 20000);
+    snprintf (large, sizeof large, "{\"x\":\"%03000d\"}", 0);
+    const char *const payloads[] = {large, "{\"x\":[[[[[]]]]]}"};
+    for (unsigned i = 0; i < 2; i++) {
+        char workflow[4096];
+        snprintf (workflow, sizeof workflow,
+                  "{\"workflow_id\":\"wf\",\"steps\":[{\"step_id\":\"a\",\"modality\":\"echo\",\"payload\":%s}]}",
+                  payloads[i]);
+        send_assign (1 + i, workflow);
+        expect_report (1 + i, 1, "step.started a, step.failed a, workflow.ended");
+        ck_assert_str_eq (document ("/1/error/code"), "\"limit_exceeded\"");
+    }
+    reel_buf_free (&limits);
+}
+END_TEST
+
+/* Why a lease is not ours any more is for the log, whatever form it has. */
+START_TEST (fenced_lease_may_say_why)
+{
+    static const char *const errors[] = {"{\"code\":\"x\",\"message\":\"it was given to another\"}", "{}", "\"why\""};
+    setup.slots = 1;
+    start (20, 20000);
+    for (unsigned i = 0; i < 3; i++) {
+        struct reel_message out;
+        struct reel_buf error = {0};
+        ck_assert_int_eq (reel_json_read (reel_slice_text (errors[i]), &error, &err), REEL_OK);
+        send_assign (1 + i, ONE ("sleep", "{\"ms\":60000}"));
+        expect_report (1 + i, 1, "step.started a");
+        reel_message_init (&out, REEL_FENCED);
+        reel_message_set_lease (&out, REEL_F_LEASE, lease (1 + i));
+        reel_message_set (&out, REEL_F_ERROR, reel_buf_slice (&error));
+        send_out (&out);
+        send_out (&out); /* it is nothing to us any more */
+        reel_buf_free (&error);
+    }
 }
 END_TEST
 
@@ -899,6 +946,8 @@ main (void)
     tcase_add_test (tc, workflow_of_idempotent_steps_is_one_report);
     tcase_add_test (tc, slots_are_worked_at_together);
     tcase_add_test (tc, delivery_attempts_and_provenance_reach_the_run);
+    tcase_add_test (tc, limits_of_the_broker_bind_the_worker);
+    tcase_add_test (tc, fenced_lease_may_say_why);
     tcase_add_test (tc, modality_not_served_is_given_back);
     tcase_add_test (tc, same_assignment_twice_is_one);
     tcase_add_test (tc, workflow_that_does_not_hold_is_given_back);

@@ -138,6 +138,10 @@ read_one (const struct reader *reader, const struct reel_read *read, struct reel
                                              REEL_EVENTS_REPLY_BYTES_MAX, reader->out, page, reader->err);
     case REEL_READ_ENDED: return read_ended (reader, read->seq);
     case REEL_READ_LIST: return read_list (reader, read, page);
+    case REEL_READ_BACKUP:
+        return reel_journal_backup (reader->journal, read->seq, read->after, read->limit, reader->out, &page->next,
+                                    reader->err);
+    case REEL_READ_BACKUP_ENDS: reel_journal_backup_end (reader->journal); return REEL_OK;
     }
     return REEL_NOT_FOUND;
 }

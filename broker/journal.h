@@ -126,6 +126,17 @@ enum reel_status reel_journal_workflow_events (struct reel_journal *journal, uin
 enum reel_status reel_journal_record (struct reel_journal *journal, uint64_t seq, struct reel_buf *out,
                                       struct reel_error *err) REEL_MUST_USE;
 
+/*
+ * Appends to `out` at most `bytes_max` bytes of a consistent copy of the journal, from `offset` on: a file that can stand
+ * as journal.db in a directory of its own. A number that is not that of the last copy begins another, which drops
+ * the last one. The copy is made little by little, when the journal rests: until it is there, `bytes` (of all of it) is
+ * 0 and nothing is appended. REEL_NOT_FOUND: it could not be made; the journal itself is as well as before.
+ */
+enum reel_status reel_journal_backup (struct reel_journal *journal, uint64_t number, uint64_t offset, size_t bytes_max,
+                                      struct reel_buf *out, uint64_t *bytes, struct reel_error *err) REEL_MUST_USE;
+/* Drops it. */
+void reel_journal_backup_end (struct reel_journal *journal);
+
 /* Calls `visit` for rows with accepted_seq < before, newest first, of that status (NULL: any), at most `limit`. */
 enum reel_status reel_journal_list (struct reel_journal *journal, uint64_t before, const char *status, uint32_t limit,
                                     reel_journal_row_fn visit, void *context, struct reel_error *err) REEL_MUST_USE;

@@ -116,8 +116,8 @@ sync_directory (const char *path)
     return done;
 }
 
-static enum reel_status
-make_file (const char *path, struct reel_error *err)
+enum reel_status
+reel_journal_make_file (const char *path, struct reel_error *err)
 {
     int file = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0)
@@ -133,8 +133,8 @@ make_files (const struct reel_journal *journal, const char *directory, struct re
 {
     if (mkdir (directory, 0700) != 0 && errno != EEXIST)
         return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", directory, strerror (errno));
-    enum reel_status status = make_file (journal->path, err);
-    return status == REEL_OK ? make_file (journal->tail_path, err) : status;
+    enum reel_status status = reel_journal_make_file (journal->path, err);
+    return status == REEL_OK ? reel_journal_make_file (journal->tail_path, err) : status;
 }
 
 static char *
@@ -311,6 +311,11 @@ open_all (struct reel_journal *journal, const struct reel_journal_setup *setup, 
         return status;
     if (!measure (journal))
         return reel_journal_fail (journal, "measure it", err);
+    journal->copy.simulated = setup->vfs != NULL;
+    journal->copy.path = join (setup->directory, "backup.db");
+    if (!journal->copy.path)
+        return REEL_NO_MEMORY;
+    reel_journal_copy_close (journal);
     if (!setup->vfs && !sync_directory (setup->directory))
         return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", setup->directory, strerror (errno));
     return REEL_OK;
@@ -341,11 +346,13 @@ reel_journal_close (struct reel_journal **journal)
         return;
     for (size_t i = 0; i < REEL_JOURNAL_STATEMENT_COUNT; i++)
         (void) sqlite3_finalize (closing->statements[i]);
+    reel_journal_copy_close (closing);
     (void) sqlite3_close (closing->db);
     reel_journal_tail_close (closing);
     reel_journal_forget (closing);
     free (closing->path);
     free (closing->tail_path);
+    free (closing->copy.path);
     free (closing);
 }
 
@@ -476,6 +483,7 @@ reel_journal_rest (struct reel_journal *journal, bool idle, struct reel_error *e
         if (status != REEL_OK)
             return status;
     }
+    reel_journal_copy_go_on (journal);
     if (journal->pruning && !reel_journal_keep_prune (journal))
         return reel_journal_fail (journal, "remove what is not retained", err);
     if (journal->log_pages < (idle && !journal->pruning ? IDLE_LOG_PAGES : BUSY_LOG_PAGES))
@@ -489,7 +497,7 @@ reel_journal_rest (struct reel_journal *journal, bool idle, struct reel_error *e
 bool
 reel_journal_restless (const struct reel_journal *journal)
 {
-    return journal->pruning && !journal->failed;
+    return (journal->pruning || journal->copy.under_way) && !journal->failed;
 }
 
 /* --- recovery -------------------------------------------------------------------------------- */

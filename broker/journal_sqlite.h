@@ -1,7 +1,7 @@
 /*
  * What the parts of the SQLite journal share: commits and recovery (journal_sqlite.c), its format
- * (journal_sqlite_format.c), reading (journal_sqlite_read.c), what is retained (journal_sqlite_keep.c), and the memory of
- * the last commit (journal_sqlite_tail.c).
+ * (journal_sqlite_format.c), reading (journal_sqlite_read.c), what is retained (journal_sqlite_keep.c), a copy
+ * for a backup (journal_sqlite_copy.c), and the memory of the last commit (journal_sqlite_tail.c).
  */
 #ifndef REEL_BROKER_JOURNAL_SQLITE_H
 #define REEL_BROKER_JOURNAL_SQLITE_H
@@ -64,6 +64,17 @@ struct reel_journal_loaded {
     size_t offset_cap;
 };
 
+/* A copy that is being made, or was. */
+struct reel_journal_copy {
+    uint64_t number; /* 0: none */
+    char *path;
+    sqlite3 *db;
+    bool simulated;            /* it is no file of the system's */
+    sqlite3_backup *under_way; /* NULL: complete, or failed */
+    sqlite3_file *file;        /* when it is complete */
+    uint64_t bytes;
+};
+
 struct reel_journal {
     sqlite3 *db;
     sqlite3_stmt *statements[REEL_JOURNAL_STATEMENT_COUNT];
@@ -88,6 +99,7 @@ struct reel_journal {
     int log_pages; /* in the write-ahead log */
     struct reel_journal_marks marks;
     struct reel_journal_loaded loaded;
+    struct reel_journal_copy copy;
 };
 
 /* REEL_IO (REEL_NO_MEMORY): says in err what SQLite says, and marks the journal as failed. */
@@ -108,6 +120,8 @@ bool reel_journal_take_chain (sqlite3_stmt *statement, int column, uint8_t chain
 bool reel_journal_take_row (sqlite3_stmt *statement, struct reel_journal_row *row);
 /* Makes durable what was found at the opening (journal_sqlite_settle.c). */
 enum reel_status reel_journal_settle (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
+/* Makes an empty file, readable by nobody else, unless it is there. */
+enum reel_status reel_journal_make_file (const char *path, struct reel_error *err) REEL_MUST_USE;
 /* Frees what reading holds. */
 void reel_journal_forget (struct reel_journal *journal);
 /* Batches are noted in order, as they are replayed or appended. */
@@ -130,6 +144,13 @@ enum reel_status reel_journal_keep_open (struct reel_journal *journal, struct re
 bool reel_journal_keep_note (struct reel_journal *journal, const struct reel_journal_batch *batch);
 /* Removes a little of what is not retained. False: see SQLite's error. */
 bool reel_journal_keep_prune (struct reel_journal *journal);
+
+/* --- the copy -------------------------------------------------------------------------------- */
+
+/* Goes on with it a little. It may fail, which does no harm to the journal. */
+void reel_journal_copy_go_on (struct reel_journal *journal);
+/* Removes it, and what an earlier process left of one. */
+void reel_journal_copy_close (struct reel_journal *journal);
 
 /* --- the tail ------------------------------------------------------------------------------- */
 

@@ -74,7 +74,6 @@ struct reel_shell {
     uint64_t connections_most; /* since memory was given back */
     bool disk_low;
     char *data;
-    uint64_t disk_reserve_bytes;
     uint64_t epoch;
 };
 
@@ -172,7 +171,7 @@ look_at_disk (struct reel_shell *shell)
         return;
     shell->stats.disk_free_bytes = (uint64_t) disk.f_bavail * disk.f_frsize;
     /* What was removed from the journal is room for what comes, though its file does not shrink. */
-    bool low = shell->stats.disk_free_bytes + shell->stats.journal_free_bytes < shell->disk_reserve_bytes;
+    bool low = shell->stats.disk_free_bytes + shell->stats.journal_free_bytes < shell->stats.disk_reserve_bytes;
     if (low != shell->disk_low)
         reel_log (REEL_LOG_WARNING, "%s: %llu bytes are free on its disk: %s", shell->data,
                   (unsigned long long) shell->stats.disk_free_bytes,
@@ -516,7 +515,7 @@ static enum reel_status
 keep_reserve (struct reel_shell *shell, const struct reel_shell_setup *setup)
 {
     shell->data = strdup (setup->data);
-    shell->disk_reserve_bytes = setup->disk_reserve_bytes;
+    shell->stats.disk_reserve_bytes = setup->disk_reserve_bytes;
     if (shell->data == NULL)
         return REEL_NO_MEMORY;
     look_at_disk (shell);

@@ -18,6 +18,8 @@ int reel_command_list (int argc, char **argv);
 int reel_command_workers (int argc, char **argv);
 int reel_command_stats (int argc, char **argv);
 int reel_command_ping (int argc, char **argv);
+/* cmd_backup.c */
+int reel_command_backup (int argc, char **argv);
 /* cmd_dispatch.c */
 int reel_command_dispatch (int argc, char **argv);
 /* cmd_control.c */

@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"ping", reel_command_ping},       {"validate", reel_command_validate}, {"convert", reel_command_convert},
     {"run", reel_command_run},         {"cancel", reel_command_cancel},     {"resolve", reel_command_resolve},
     {"rerun", reel_command_rerun},     {"pause", reel_command_pause},       {"resume", reel_command_resume},
+    {"backup", reel_command_backup},
 };
 
 static const struct reel_options_spec spec = {
@@ -46,6 +47,7 @@ static const struct reel_options_spec spec = {
                 "  dispatch          which modality goes to which adapter on which worker\n"
                 "  stats             counters and gauges of the broker\n"
                 "  ping              is the broker there?\n"
+                "  backup DIR        copy the broker's journal into a directory\n"
                 "  validate FILE...  check documents without a broker\n"
                 "  convert [FILE]    JSON to msgpack and back\n"
                 "  run FILE          run a workflow here, without a broker\n"

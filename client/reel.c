@@ -497,6 +497,18 @@ reel_client_stats (struct reel_client *client, struct reel_client_reply *reply, 
 }
 
 enum reel_client_status
+reel_client_backup (struct reel_client *client, uint64_t copy, uint64_t offset, struct reel_client_reply *reply,
+                    struct reel_client_error *error)
+{
+    struct reel_message request;
+    reel_message_init (&request, REEL_BACKUP);
+    if (copy != 0)
+        reel_message_set_uint (&request, REEL_F_COPY, copy);
+    reel_message_set_uint (&request, REEL_F_OFFSET, offset);
+    return ask (client, &request, 0, reply, error);
+}
+
+enum reel_client_status
 reel_client_ping (struct reel_client *client, struct reel_client_reply *reply, struct reel_client_error *error)
 {
     return ask_plainly (client, REEL_PING, reply, error);

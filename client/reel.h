@@ -136,6 +136,10 @@ enum reel_client_status reel_client_events (struct reel_client *client, const ch
                                             struct reel_client_error *error);
 enum reel_client_status reel_client_workers (struct reel_client *client, struct reel_client_reply *reply,
                                              struct reel_client_error *error);
+/* A piece of a copy of the broker's journal, from `offset` on. `copy` 0 begins one; the others name it as the reply does.
+ * While its `bytes` is 0 the copy is still being made. Who asks for what comes after its end lets go of it. */
+enum reel_client_status reel_client_backup (struct reel_client *client, uint64_t copy, uint64_t offset,
+                                            struct reel_client_reply *reply, struct reel_client_error *error);
 enum reel_client_status reel_client_stats (struct reel_client *client, struct reel_client_reply *reply,
                                            struct reel_client_error *error);
 enum reel_client_status reel_client_ping (struct reel_client *client, struct reel_client_reply *reply,

@@ -65,6 +65,9 @@ enum reel_field_type {
     F (EPOCH, "epoch", UINT, 0)                                                                                        \
     F (IS_READY, "ready", BOOL, 0)                                                                                     \
     F (PAUSED, "paused", BOOL, 0)                                                                                      \
+    F (COPY, "copy", UINT, 0)                                                                                          \
+    F (OFFSET, "offset", UINT, 0)                                                                                      \
+    F (BYTES, "bytes", UINT, 0)                                                                                        \
     F (CODE, "code", TEXT, 64)                                                                                         \
     F (MESSAGE, "message", TEXT, REEL_PROGRESS_TEXT_BYTES_MAX)                                                         \
     F (REASON, "reason", TEXT, 64)                                                                                     \
@@ -131,6 +134,7 @@ enum reel_document_rule { REEL_DOCUMENT_NONE, REEL_DOCUMENT_REQUIRED };
     M (WORKERS, CLIENT_REQUEST, "WORKERS", NONE)                                                                       \
     M (STATS, CLIENT_REQUEST, "STATS", NONE)                                                                           \
     M (PING, CLIENT_REQUEST, "PING", NONE)                                                                             \
+    M (BACKUP, CLIENT_REQUEST, "BACKUP", NONE)                                                                         \
     M (OK_SUBMIT, CLIENT_REPLY, "OK", NONE)                                                                            \
     M (OK_GET, CLIENT_REPLY, "OK", REQUIRED)                                                                           \
     M (OK_RECEIPT, CLIENT_REPLY, "OK", REQUIRED)                                                                       \
@@ -144,6 +148,7 @@ enum reel_document_rule { REEL_DOCUMENT_NONE, REEL_DOCUMENT_REQUIRED };
     M (OK_WORKERS, CLIENT_REPLY, "OK", NONE)                                                                           \
     M (OK_STATS, CLIENT_REPLY, "OK", NONE)                                                                             \
     M (OK_PING, CLIENT_REPLY, "OK", NONE)                                                                              \
+    M (OK_BACKUP, CLIENT_REPLY, "OK", REQUIRED)                                                                        \
     M (CLIENT_ERROR, CLIENT_REPLY, "ERROR", NONE)                                                                      \
     M (READY, TO_BROKER, "READY", NONE)                                                                                \
     M (REPORT, TO_BROKER, "REPORT", REQUIRED)                                                                          \

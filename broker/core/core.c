@@ -133,6 +133,7 @@ next_wake (const struct reel_core *core, const struct reel_effects *effects)
         sooner (&wake_us, core->silence_due_us);
     sooner (&wake_us, reel_snapshot_wake_us (core, effects));
     sooner (&wake_us, reel_retention_wake_us (core));
+    sooner (&wake_us, reel_backup_wake_us (core));
     return wake_us;
 }
 
@@ -151,6 +152,8 @@ reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_e
         status = reel_snapshot_tick (core, effects);
     if (status == REEL_OK)
         status = reel_retention_tick (core, effects);
+    if (status == REEL_OK)
+        status = reel_backup_tick (core, effects);
     *wake_us = next_wake (core, effects);
     return status;
 }

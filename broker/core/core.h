@@ -29,6 +29,7 @@ struct reel_shell_stats {
     uint64_t worker_connections;
     uint64_t event_connections;
     uint64_t disk_free_bytes;
+    uint64_t disk_reserve_bytes; /* that are to stay free */
     uint64_t journal_bytes;      /* of the journal's file */
     uint64_t journal_free_bytes; /* of that, what is free for what is still to come */
 };
@@ -87,7 +88,9 @@ enum reel_read_kind {
     REEL_READ_EVENTS,          /* after, limit */
     REEL_READ_WORKFLOW_EVENTS, /* seq (its last), after, limit */
     REEL_READ_ENDED,           /* seq (its final event): the final record, and the accepting one if it is needed */
-    REEL_READ_LIST             /* after (rows accepted before it), limit, status */
+    REEL_READ_LIST,            /* after (rows accepted before it), limit, status */
+    REEL_READ_BACKUP,          /* seq (which copy; a new number begins one), after (offset), limit (bytes) */
+    REEL_READ_BACKUP_ENDS      /* the copy is needed no longer; what comes back is nothing */
 };
 
 /* What the journal is asked; the answer comes back as an event with the same `context`. */
@@ -153,7 +156,7 @@ struct reel_core_frames {
 };
 
 /* What a read brought. `body`: EVENTS and WORKFLOW_EVENTS: the maps; ENDED: the framed final record and, unless that has
- * the document, the accepting one; LIST: row maps, `count` of them. */
+ * the document, the accepting one; LIST: row maps, `count` of them; BACKUP: a piece of the copy, whose bytes `page.next` counts, 0 while it is being made. */
 struct reel_core_reading {
     enum reel_read_kind kind;
     enum reel_status status; /* REEL_OK, or REEL_NOT_FOUND */

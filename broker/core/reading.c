@@ -353,12 +353,16 @@ enum reel_status
 reel_request_reading (struct reel_core *core, const struct reel_core_reading *reading, struct reel_effects *effects)
 {
     struct context context;
+    if (reading->kind == REEL_READ_BACKUP_ENDS)
+        return REEL_OK;
     enum reel_status status = recall (core, reading->context, &context);
     if (status != REEL_OK)
         return status;
     switch (reading->kind) {
     case REEL_READ_ENDED: return on_ended (core, &context, reading, effects);
     case REEL_READ_LIST: return on_list (core, &context, reading, effects);
+    case REEL_READ_BACKUP: return reel_backup_reply (core, &context.asker, reading, effects);
+    case REEL_READ_BACKUP_ENDS:
     case REEL_READ_EVENTS:
     case REEL_READ_WORKFLOW_EVENTS: break;
     }

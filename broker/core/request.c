@@ -683,6 +683,7 @@ reel_request_message (struct reel_core *core, const struct reel_core_frames *fra
     case REEL_WORKERS: return on_workers (core, &asker, effects);
     case REEL_STATS: return on_stats (core, &asker, effects);
     case REEL_PING: return on_ping (core, &asker, effects);
+    case REEL_BACKUP: return reel_backup_request (core, &asker, header, effects);
     default: REEL_ASSERT (false); return REEL_OK;
     }
 }

@@ -138,6 +138,8 @@ struct reel_core {
 
     /* --- this process's --- */
     bool started;
+    uint64_t copy;          /* of the journal, that a client is fetching; 0: none */
+    int64_t copy_heard_us;  /* monotonic: when it last asked for some of it */
     uint64_t snapshot_next; /* workflows accepted before that seq are in the snapshot under way */
     struct reel_peer **peers;
     size_t peer_count, peer_cap;
@@ -254,6 +256,18 @@ enum reel_status reel_retention_apply (struct reel_core *core, uint64_t seq, str
 /* Forgets what is old enough, or too much. */
 enum reel_status reel_retention_tick (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
 int64_t reel_retention_wake_us (const struct reel_core *core);
+
+/* --- backup.c -------------------------------------------------------------------------------- */
+
+enum reel_status reel_backup_request (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,
+                                      struct reel_effects *effects) REEL_MUST_USE;
+/* The rest of it, when the journal has answered. */
+enum reel_status reel_backup_reply (struct reel_core *core, const struct reel_asker *asker,
+                                    const struct reel_core_reading *reading,
+                                    struct reel_effects *effects) REEL_MUST_USE;
+/* Drops a copy that nobody asks for any more, or that takes the room which the journal needs. */
+enum reel_status reel_backup_tick (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
+int64_t reel_backup_wake_us (const struct reel_core *core);
 
 /* --- queue.c -------------------------------------------------------------------------------- */
 

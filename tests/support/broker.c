@@ -747,6 +747,20 @@ read_list (struct broker *broker, const struct reel_read *read, struct reel_buf 
     }
 }
 
+/* A copy is there when it is asked for again: `copy_bytes` bytes that say where they are. */
+static void
+read_backup (struct broker *broker, const struct reel_read *read, struct reel_buf *body, struct reel_journal_page *page)
+{
+    bool begun = broker->copy != read->seq;
+    broker->copy = read->seq;
+    MUST (read->limit > 0);
+    if (begun)
+        return;
+    page->next = broker->copy_bytes;
+    for (uint64_t at = read->after; at < broker->copy_bytes && at - read->after < read->limit; at++)
+        reel_buf_add_byte (body, (uint8_t) (at / 1000));
+}
+
 static void take_effects (struct broker *broker, bool again);
 
 static void
@@ -761,6 +775,8 @@ answer (struct broker *broker, const struct reel_read *read, struct reel_slice c
     case REEL_READ_WORKFLOW_EVENTS: read_workflow_events (broker, read, &body, &reading.page); break;
     case REEL_READ_ENDED: read_ended (broker, read, &body); break;
     case REEL_READ_LIST: read_list (broker, read, &body, &reading.page); break;
+    case REEL_READ_BACKUP: read_backup (broker, read, &body, &reading.page); break;
+    case REEL_READ_BACKUP_ENDS: broker->copy = 0; break;
     }
     reading.body = gone ? REEL_SLICE_NONE : reel_buf_slice (&body);
     reading.status = gone ? REEL_NOT_FOUND : REEL_OK;
@@ -778,7 +794,7 @@ answer (struct broker *broker, const struct reel_read *read, struct reel_slice c
 static void
 take_reads (struct broker *broker)
 {
-    static const char *const names[] = {"events", "workflow events", "ended", "list"};
+    static const char *const names[] = {"events", "workflow events", "ended", "list", "backup", "backup ends"};
     struct reel_effects *effects = &broker->effects;
     for (size_t i = 0; i < effects->read_count; i++) {
         struct reel_read read = effects->reads[i];

@@ -80,6 +80,8 @@ struct broker {
     size_t model_count, model_cap;
     bool draining;
     bool hold_readings;    /* until broker_answer() */
+    uint64_t copy;         /* for a backup; 0: none */
+    uint64_t copy_bytes;   /* of it */
     bool readings_gone;    /* the journal finds nothing */
     bool readings_torn;    /* what it finds is cut short */
     size_t readings_bent;  /* the byte of what it finds, from 1, that is another one; 0: none */

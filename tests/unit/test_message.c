@@ -91,7 +91,7 @@ field_name (const struct reel_message_spec *spec, size_t use)
 static enum reel_command
 request_of (enum reel_command command)
 {
-    return command >= REEL_OK_SUBMIT && command <= REEL_OK_PING
+    return command >= REEL_OK_SUBMIT && command <= REEL_OK_BACKUP
                ? (enum reel_command) (REEL_SUBMIT + (command - REEL_OK_SUBMIT))
                : NO_REQUEST;
 }
@@ -713,8 +713,8 @@ END_TEST
 START_TEST (an_ok_is_read_as_the_answer_to_its_request)
 {
     struct reel_message message;
-    for (int request = REEL_SUBMIT; request <= REEL_PING; request++)
-        for (int answer = REEL_OK_SUBMIT; answer <= REEL_OK_PING; answer++) {
+    for (int request = REEL_SUBMIT; request <= REEL_BACKUP; request++)
+        for (int answer = REEL_OK_SUBMIT; answer <= REEL_OK_BACKUP; answer++) {
             const struct reel_message_spec *spec = reel_message_spec ((enum reel_command) answer);
             const struct reel_slice frames[] = {reel_slice_text ("REEL1"), reel_slice_text ("OK"),
                                                 whole_header ((enum reel_command) answer), document ("[]")};

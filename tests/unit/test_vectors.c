@@ -235,7 +235,7 @@ decode_frames (const struct vector *vector, const struct reel_message_spec *spec
     for (size_t i = 0; i < vector->line_count; i++)
         frames[i] = reel_buf_slice (&vector->lines[i]);
     enum reel_command in_reply_to = REEL_COMMAND_COUNT;
-    for (int request = REEL_SUBMIT; request <= REEL_PING; request++)
+    for (int request = REEL_SUBMIT; request <= REEL_BACKUP; request++)
         if (spec->channel == REEL_CLIENT_REPLY && request - REEL_SUBMIT == (int) spec->command - REEL_OK_SUBMIT)
             in_reply_to = (enum reel_command) request;
     struct reel_error err = {.message = ""};

@@ -58,6 +58,7 @@ class Broker(unittest.TestCase):
     def connect(self, kind, which):
         socket = self.context.socket(kind)
         socket.linger = 0
+        socket.rcvhwm = 0  # it takes whatever comes, also while the test waits for something else
         socket.rcvtimeo = socket.sndtimeo = DEADLINE_MS
         if kind == zmq.SUB:
             socket.subscribe(b"event/")

@@ -81,9 +81,18 @@ reel_journal_fail (struct reel_journal *journal, const char *what, struct reel_e
                            sqlite3_errmsg (journal->db), code, advice);
 }
 
+/* What it was last asked came to nothing for want of memory. */
+static bool
+is_out_of_memory (const struct reel_journal *journal)
+{
+    return (sqlite3_errcode (journal->db) & 0xff) == SQLITE_NOMEM;
+}
+
 enum reel_status
 reel_journal_damaged (struct reel_journal *journal, uint64_t number, const char *what, struct reel_error *err)
 {
+    if (is_out_of_memory (journal))
+        return reel_journal_fail (journal, "read a batch", err);
     journal->failed = true;
     return reel_error_set (err, REEL_IO, "journal_damaged", NULL,
                            "%s is damaged: batch %llu %s; restore the directory from a backup", journal->path,
@@ -202,8 +211,10 @@ set_up (struct reel_journal *journal, struct reel_error *err)
                                                                                                      : REEL_IO;
     if (!pragma_is (journal->db, "PRAGMA journal_mode", "wal") || !pragma_is (journal->db, "PRAGMA synchronous", "2")
         || !pragma_is (journal->db, "PRAGMA locking_mode", "exclusive"))
-        return reel_error_set (err, REEL_IO, "journal_failed", NULL,
-                               "%s: SQLite does not take the settings that make a commit durable", journal->path);
+        return is_out_of_memory (journal)
+                   ? reel_journal_fail (journal, "set it up", err)
+                   : reel_error_set (err, REEL_IO, "journal_failed", NULL,
+                                     "%s: SQLite does not take the settings that make a commit durable", journal->path);
     return REEL_OK;
 }
 
@@ -254,11 +265,15 @@ check_tail (struct reel_journal *journal, const struct reel_journal_tail *tail, 
     uint8_t chain[REEL_CHAIN_BYTES];
     sqlite3_stmt *statement = reel_journal_ready (journal, REEL_JOURNAL_CHAIN);
     (void) sqlite3_bind_int64 (statement, 1, (sqlite3_int64) tail->number);
-    bool same = tail->number <= journal->number && sqlite3_step (statement) == SQLITE_ROW
-                && reel_journal_take_chain (statement, 0, chain) && memcmp (chain, tail->chain, REEL_CHAIN_BYTES) == 0;
+    int code = tail->number <= journal->number ? sqlite3_step (statement) : SQLITE_DONE;
+    bool same = code == SQLITE_ROW && reel_journal_take_chain (statement, 0, chain)
+                && memcmp (chain, tail->chain, REEL_CHAIN_BYTES) == 0;
+    enum reel_status status = REEL_OK;
+    if ((code != SQLITE_ROW && code != SQLITE_DONE) || (!same && is_out_of_memory (journal)))
+        status = reel_journal_fail (journal, "read its end", err);
     (void) sqlite3_reset (statement);
-    if (same)
-        return REEL_OK;
+    if (same || status != REEL_OK)
+        return status;
     return reel_error_set (err, REEL_INVALID, "journal_damaged", NULL,
                            "%s ends at batch %llu, but batch %llu was committed: what was acknowledged since is lost "
                            "(a damaged or missing %s-wal). Restore the directory from a backup, or remove %s to go on "
@@ -610,6 +625,8 @@ reel_journal_check (struct reel_journal *journal, struct reel_error *err)
 {
     if (pragma_is (journal->db, "PRAGMA integrity_check (1)", "ok"))
         return REEL_OK;
+    if (is_out_of_memory (journal))
+        return reel_journal_fail (journal, "check it", err);
     journal->failed = true;
     return reel_error_set (err, REEL_IO, "journal_damaged", NULL,
                            "%s is damaged: its tables and indexes do not agree; restore the directory from a backup",

@@ -831,6 +831,24 @@ START_TEST (ended_one_whose_records_are_torn)
 }
 END_TEST
 
+START_TEST (ended_one_is_retained_for_its_time)
+{
+    broker.setup.snapshot_bytes = 400;
+    broker.setup.retain_ms = 60000;
+    start_over ();
+    end (ONE ("wf"), 1);
+    broker_pass_ms (&broker, 30000);
+    ck_assert_uint_gt (broker.snapshots, 0);
+    ck_assert_uint_eq (broker.forgotten, 0);
+    broker_client (&broker, "c", "GET", "{'workflow_id':'wf'}", NULL);
+    ck_assert_str_eq (broker_header (&broker, "/status"), "'succeeded'");
+    broker_pass_ms (&broker, 90000);
+    ck_assert_uint_gt (broker.forgotten, 0);
+    broker_client (&broker, "c", "GET", "{'workflow_id':'wf'}", NULL);
+    ck_assert_str_eq (broker_header (&broker, "/code"), "'unknown_workflow'");
+}
+END_TEST
+
 /* Whatever the journal answers gets one reply. */
 START_TEST (ended_one_whose_records_are_bent)
 {
@@ -1170,6 +1188,7 @@ main (void)
     tcase_add_test (tests, draining_answers_what_waits_and_whatever_comes);
     tcase_add_test (tests, ended_one_whose_records_are_gone);
     tcase_add_test (tests, ended_one_whose_records_are_torn);
+    tcase_add_test (tests, ended_one_is_retained_for_its_time);
     tcase_add_loop_test (tests, ended_one_whose_records_are_bent, 0, 3);
     tcase_add_test (tests, list_of_nothing);
     tcase_add_test (tests, list_newest_first_live_and_ended_mixed);

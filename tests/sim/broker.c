@@ -38,6 +38,7 @@ struct broker {
     struct reel_batch *work;
     bool carried;
     int64_t carry_us, done_us;
+    int64_t crash_us; /* 0: as far as it knows it goes on */
 };
 
 static const char *const restarts[] = {"what was not synced is there, and still is not synced", "all is kept",
@@ -97,7 +98,7 @@ sim_broker_crash (void)
     bool working = broker.work != NULL && !broker.carried;
     sim_counts.broker_crashes++;
     SIM_TRACE ("broker: crashes%s", working ? " with a batch at the journal" : "");
-    if (working && sim_below (2) == 0) {
+    if (working && sim_below (4) != 0) {
         struct reel_error err = {0};
         sim_counts.torn_commits++;
         sim_enter (SIM_BROKER);
@@ -159,6 +160,8 @@ hand (void *context, struct reel_batch *batch)
     sim_oracle_handed (&batch->effects);
     broker.work = batch;
     broker.carried = false;
+    if (!sim_calm && sim_plan.disasters > 0 && sim_chance (50))
+        broker.crash_us = sim_now_us + (int64_t) sim_below (600);
     broker.carry_us = sim_now_us + 20 + sim_time_around (sim_chance (200) ? 200000 : 400);
 }
 
@@ -205,8 +208,13 @@ take_in (enum reel_socket socket, const struct sim_packet *packet)
     const struct reel_core_frames frames = {
         .socket = socket, .peer = sim_packet_route (packet, route), .list = list, .count = packet->frame_count};
     sim_trace (list[2], "broker: reads %.*s of %s", REEL_TEXT (list[1]), route);
+    uint64_t live, ended, live_before, ended_before;
+    reel_core_count (broker.core, &live_before, &ended_before);
     enum reel_status status = reel_core_message (broker.core, broker.rounds.now, &frames,
                                                  &broker.rounds.pending->effects);
+    reel_core_count (broker.core, &live, &ended);
+    SIM_HOLDS ("refusals", live + ended == live_before + ended_before || (!broker.disk_low && !broker.stopping),
+               "a workflow is accepted while the disk is nearly full, or the broker ends");
     SIM_HOLDS ("memory", status == REEL_OK, "the core cannot take a message: %s", reel_status_name (status));
 }
 
@@ -393,6 +401,8 @@ sim_broker_next_us (void)
     if (!broker.up)
         return broker.start_us;
     int64_t next_us = journal_us () < broker.turn_us ? journal_us () : broker.turn_us;
+    if (broker.crash_us != 0 && broker.crash_us < next_us)
+        return broker.crash_us;
     return next_us < broker.stopped_until_us ? broker.stopped_until_us : next_us;
 }
 
@@ -401,6 +411,10 @@ sim_broker_turn (void)
 {
     if (!broker.up) {
         start ();
+        return;
+    }
+    if (broker.crash_us != 0 && broker.crash_us <= sim_now_us) {
+        sim_broker_crash ();
         return;
     }
     if (broker.work != NULL && !broker.carried && broker.carry_us <= sim_now_us) {
@@ -465,6 +479,7 @@ sim_broker_heal (void)
     for (int kind = 0; kind < DISK_OPERATION_COUNT; kind++)
         disk_fail_at (disk, (enum disk_operation) kind, 0, false);
     broker.disk_low = false;
+    broker.crash_us = 0;
     broker.stopped_until_us = 0;
     if (!broker.up && broker.start_us > sim_now_us)
         broker.start_us = sim_now_us;

@@ -112,6 +112,9 @@ apply_accepted (const struct reel_record *record)
                               .accepted_seq = event->value[REEL_F_SEQ].u,
                               .step_count = workflow->step_count};
     copy_text (flow->id, sizeof flow->id, id);
+    if (reel_message_has (event, REEL_F_PRIORITY))
+        flow->priority = event->value[REEL_F_PRIORITY].i;
+    flow->waits = reel_message_has (event, REEL_F_NOT_BEFORE_US);
     if (reel_message_has (event, REEL_F_ORIGIN))
         copy_text (flow->origin, sizeof flow->origin, event->value[REEL_F_ORIGIN].s);
     for (uint32_t i = 0; i < workflow->step_count; i++) {
@@ -138,6 +141,40 @@ is_blocked (const struct sim_flow *flow, uint32_t step)
     return false;
 }
 
+/* The step that would be called if somebody had the workflow; step_count: none. */
+static uint32_t
+next_call (const struct sim_flow *flow)
+{
+    bool dead[SIM_STEPS_MAX] = {false};
+    uint32_t step;
+    for (step = 0; step < flow->step_count; step++) {
+        enum reel_step_status status = flow->steps[step].status;
+        dead[step] = reel_step_status_final (status) && status != REEL_STEP_SUCCEEDED;
+        for (uint32_t i = 0; i < step; i++)
+            dead[step] |= (flow->steps[step].depends >> i & 1) != 0 && dead[i];
+        if (!dead[step] && !reel_step_status_final (status))
+            break;
+    }
+    return step;
+}
+
+/* Where they wait for the same, the more urgent one goes first. */
+static void
+check_priority (const struct sim_flow *flow)
+{
+    uint32_t call = next_call (flow);
+    for (size_t i = 0; i < oracle.flow_count && call < flow->step_count; i++) {
+        const struct sim_flow *other = &oracle.flows[i];
+        uint32_t others = other->state == SIM_QUEUED ? next_call (other) : other->step_count;
+        if (others == other->step_count || other->paused || other->waits || other->checkpointed || flow->checkpointed)
+            continue;
+        SIM_HOLDS ("priority",
+                   other->priority <= flow->priority
+                       || strcmp (other->steps[others].modality, flow->steps[call].modality) != 0,
+                   "%s is handed out before %s, which is more urgent", flow->id, other->id);
+    }
+}
+
 static void
 apply_assigned (struct sim_flow *flow, const struct reel_message *event)
 {
@@ -159,6 +196,7 @@ apply_assigned (struct sim_flow *flow, const struct reel_message *event)
                (unsigned long long) lease.epoch, (unsigned long long) lease.counter,
                (unsigned long long) oracle.newest_lease.epoch, (unsigned long long) oracle.newest_lease.counter);
     SIM_HOLDS ("leases", flow->state == SIM_QUEUED, "%s: is handed out, and is not queued", flow->id);
+    check_priority (flow);
     SIM_HOLDS ("pause", !flow->paused && !oracle.paused, "%s: is handed out, and is paused", flow->id);
     SIM_HOLDS ("in doubt",
                !flow->in_flight || flow->idempotent || flow->checkpointed || flow->in_doubt == REEL_IN_DOUBT_RETRY
@@ -195,6 +233,15 @@ apply_outcome (struct sim_flow *flow, const struct reel_message *event, bool own
         flow->lease_good = false;
 }
 
+static bool
+is_retryable (struct reel_slice error)
+{
+    struct reel_slice bytes;
+    struct reel_value value;
+    return reel_scan_find (error, reel_slice_text ("retryable"), &bytes) && reel_scan_value (bytes, &value)
+           && value.type == REEL_BOOL && value.boolean;
+}
+
 static void
 apply_step (struct sim_flow *flow, const struct reel_record *record)
 {
@@ -226,7 +273,11 @@ apply_step (struct sim_flow *flow, const struct reel_record *record)
         if (reel_message_has (event, REEL_F_IN_DOUBT))
             SIM_HOLDS ("form", reel_in_doubt_parse (event->value[REEL_F_IN_DOUBT].s, &flow->in_doubt), "in_doubt");
         break;
-    case REEL_EVENT_RETRYING: flow->in_flight = flow->checkpointed = false; break;
+    case REEL_EVENT_RETRYING:
+        SIM_HOLDS ("retries", is_retryable (event->value[REEL_F_ERROR].s), "%s: an error that is final is tried again",
+                   flow->id);
+        flow->in_flight = flow->checkpointed = false;
+        break;
     case REEL_EVENT_CHECKPOINT: flow->checkpointed = true; break;
     case REEL_EVENT_IN_DOUBT: sim_counts.in_doubt++; break;
     default: apply_outcome (flow, event, record->report_index == 0); break;
@@ -286,6 +337,17 @@ apply_ended (struct sim_flow *flow, const struct reel_record *record)
     check_receipt (flow, record->receipt);
 }
 
+/* A step in doubt goes as its policy says; and no workflow loses its worker for ever. */
+static void
+check_taken_back (const struct sim_flow *flow, bool held)
+{
+    bool in_doubt = flow->in_flight && !flow->idempotent && !flow->checkpointed;
+    SIM_HOLDS ("in doubt", held == (in_doubt && flow->in_doubt == REEL_IN_DOUBT_HOLD),
+               "%s: step %u is held, or not, against its policy", flow->id, flow->next);
+    SIM_HOLDS ("deliveries", held || flow->lost < sim_plan.deliveries_max, "%s: has lost its worker %llu times",
+               flow->id, (unsigned long long) flow->lost);
+}
+
 static void
 apply_to_flow (struct sim_flow *flow, const struct reel_record *record)
 {
@@ -306,6 +368,7 @@ apply_to_flow (struct sim_flow *flow, const struct reel_record *record)
     case REEL_RECORD_HELD:
         SIM_HOLDS ("leases", flow->state == SIM_RUNNING, "%s: is taken back, and nobody has it", flow->id);
         flow->lost++;
+        check_taken_back (flow, record->kind == REEL_RECORD_HELD);
         flow->report_index += !lost; /* it was a yield that counts as a loss */
         flow->lease_good &= lost;
         flow->state = record->kind == REEL_RECORD_HELD ? SIM_HELD : SIM_QUEUED;

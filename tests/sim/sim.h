@@ -245,6 +245,8 @@ struct sim_flow {
     enum sim_state state;
     char status[16]; /* of its end */
     uint64_t accepted_seq, last_seq, last_index, deliveries, lost;
+    int64_t priority;
+    bool waits;              /* it was not to be handed out before some time */
     struct reel_lease lease; /* the last one granted */
     bool lease_good;
     uint64_t report_index; /* durable under it */

@@ -15,6 +15,7 @@
 #include "worker/loop.h"
 
 #define READ_MAX 1024
+#define FENCED_MAX 64
 
 struct reel_loop {
     struct reel_timer *first; /* the soonest */
@@ -29,6 +30,8 @@ struct worker {
     struct reel_registry *registry;
     struct reel_link *link;
     struct sim_inbox inbox;
+    struct reel_lease fenced[FENCED_MAX]; /* what it was told is not its own any more */
+    unsigned fenced_count;
 };
 
 static struct worker workers[SIM_WORKERS_MAX];
@@ -316,6 +319,46 @@ fill_registry (struct worker *worker)
 
 /* --- the connection ------------------------------------------------------------------------- */
 
+static struct reel_lease
+lease_in (struct reel_slice header)
+{
+    struct reel_lease lease = {0};
+    struct reel_slice bytes;
+    if (reel_scan_find (header, reel_slice_text ("lease"), &bytes))
+        SIM_HOLDS ("form", reel_lease_read (bytes, &lease), "a lease that is none");
+    return lease;
+}
+
+static void
+note_fenced (struct worker *worker, struct reel_slice header)
+{
+    worker->fenced[worker->fenced_count++ % FENCED_MAX] = lease_in (header);
+}
+
+/* A lease that was fenced is not spoken of any more. */
+static void
+before_report (struct worker *worker, struct reel_slice header)
+{
+    struct reel_lease lease = lease_in (header);
+    for (unsigned i = 0; i < worker->fenced_count && i < FENCED_MAX; i++)
+        SIM_HOLDS ("fencing", !reel_lease_equal (worker->fenced[i], lease),
+                   "worker %u reports under lease %llu, which was fenced", worker->number,
+                   (unsigned long long) lease.counter);
+}
+
+/* What was reported arrives, and the answer takes until the lease is about to end, or has ended. */
+static void
+after_report (struct worker *worker)
+{
+    uint64_t lease_us = (uint64_t) sim_plan.lease_ms * 1000, beat_us = (uint64_t) sim_plan.heartbeat_ms * 1000;
+    if (sim_calm || sim_plan.disasters == 0 || !sim_chance (200))
+        return;
+    if (sim_below (2) == 0)
+        sim_worker_stop (worker->number, sim_now_us + (int64_t) (lease_us / 2 + sim_below (2 * lease_us)));
+    else
+        sim_net_part (worker->number, sim_now_us + (int64_t) (lease_us - beat_us / 2 + sim_below (2 * beat_us)), true);
+}
+
 static bool
 send_message (void *context, enum reel_command command, struct reel_slice header, const struct reel_slice *document)
 {
@@ -325,8 +368,12 @@ send_message (void *context, enum reel_command command, struct reel_slice header
     const struct reel_slice frames[] = {reel_slice_text (REEL_PROTOCOL),
                                         reel_slice_text (reel_message_spec (command)->name), header,
                                         document != NULL ? *document : REEL_SLICE_NONE};
+    if (command == REEL_REPORT)
+        before_report (worker, header);
     sim_trace (header, "worker %u: says %s", worker->number, reel_message_spec (command)->name);
     sim_net_send (worker->number, frames, document != NULL ? 4 : 3);
+    if (command == REEL_REPORT)
+        after_report (worker);
     return true;
 }
 
@@ -373,6 +420,7 @@ start (struct worker *worker)
     SIM_TRACE ("worker %u: starts", worker->number);
     worker->up = true;
     worker->dead = false;
+    worker->fenced_count = 0;
     worker->stopped_until_us = 0;
     worker->turn_us = sim_now_us;
     sim_net_connect (worker->number);
@@ -422,6 +470,8 @@ read_inbox (struct worker *worker)
         for (unsigned frame = 0; frame < packet->frame_count; frame++)
             frames[frame] = sim_packet_frame (packet, frame);
         sim_trace (frames[2], "worker %u: hears %.*s", worker->number, REEL_TEXT (frames[1]));
+        if (reel_slice_is (frames[1], "FENCED"))
+            note_fenced (worker, frames[2]);
         reel_link_message (worker->link, frames, packet->frame_count);
         free (packet);
     }

@@ -96,6 +96,15 @@ reel_journal_tail_open (struct reel_journal *journal, struct reel_journal_tail *
     return REEL_OK;
 }
 
+/* On a disk that got full the first one may have been written in part: the next start would take it for damaged. */
+static void
+take_back_part (sqlite3_file *file)
+{
+    sqlite3_int64 size = 0;
+    if (file->pMethods->xFileSize (file, &size) == SQLITE_OK && size < TAIL_BYTES)
+        (void) file->pMethods->xTruncate (file, 0);
+}
+
 enum reel_status
 reel_journal_tail_write (struct reel_journal *journal, struct reel_error *err)
 {
@@ -104,7 +113,10 @@ reel_journal_tail_write (struct reel_journal *journal, struct reel_error *err)
     memcpy (tail.chain, journal->chain, REEL_CHAIN_BYTES);
     encode (&tail, bytes);
     int code = journal->tail->pMethods->xWrite (journal->tail, bytes, TAIL_BYTES, 0);
-    return code == SQLITE_OK ? REEL_OK : fail (journal, code, err);
+    if (code == SQLITE_OK)
+        return REEL_OK;
+    take_back_part (journal->tail);
+    return fail (journal, code, err);
 }
 
 enum reel_status

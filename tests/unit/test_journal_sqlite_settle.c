@@ -120,6 +120,23 @@ START_TEST (writing_again_may_fail)
 }
 END_TEST
 
+START_TEST (tail_that_did_not_fit_is_none)
+{
+    ck_assert_int_eq (open_it (), REEL_OK);
+    ck_assert_int_eq (append (1), REEL_OK);
+    uint64_t most = disk_used (disk);
+    for (uint64_t less = 1; less < 100; less++) {
+        tear_down ();
+        set_up ();
+        disk_limit (disk, most - less);
+        ck_assert (open_it () != REEL_OK || append (1) != REEL_OK);
+        end (DISK_PROCESS_ENDED);
+        disk_limit (disk, 0);
+        ck_assert_uint_le (count (), 1);
+    }
+}
+END_TEST
+
 int
 main (void)
 {
@@ -129,6 +146,7 @@ main (void)
     tcase_add_test (tests, batch_whose_sync_failed_is_there_for_good_once_it_was_read);
     tcase_add_test (tests, journal_whose_making_failed_is_made_again);
     tcase_add_test (tests, writing_again_may_fail);
+    tcase_add_test (tests, tail_that_did_not_fit_is_none);
     suite_add_tcase (suite, tests);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);

@@ -752,6 +752,308 @@ START_TEST (checkpoints)
 }
 END_TEST
 
+/* --- snapshots, retention, copies ---------------------------------------------------------------- */
+
+/* `count` events, and what the batch says besides. Rows: the workflow that was accepted with `row` ends. */
+static void
+append_saying (struct reel_journal_batch batch, uint64_t count, uint64_t row)
+{
+    struct reel_buf records = {0};
+    batch.epoch = 5;
+    batch.first_seq = reel_journal_last_seq (journal) + 1;
+    batch.event_count = count;
+    for (uint64_t seq = batch.first_seq; seq < batch.first_seq + count; seq++)
+        add_event (&records, seq, seq > 3 ? seq - 3 : 0, 10);
+    if (count == 0)
+        add_epoch (&records, 5);
+    batch.records = reel_buf_slice (&records);
+    const struct reel_journal_row ended = {.accepted_seq = row,
+                                           .ended_seq = batch.first_seq,
+                                           .workflow_id = reel_slice_text ("w"),
+                                           .status = "failed",
+                                           .started_us = -1};
+    batch.rows = &ended;
+    batch.row_count = row > 0;
+    ck_assert_msg (reel_journal_append (journal, &batch, &err) == REEL_OK, "%s", err.message);
+    reel_buf_free (&records);
+}
+
+static void
+expect_replay (bool all, uint64_t first_seq, uint64_t records)
+{
+    struct seen seen = {.last_seq = first_seq - 1};
+    ck_assert_msg (reel_journal_replay (journal, all, see, &seen, &err) == REEL_OK, "%s", err.message);
+    ck_assert_uint_eq (seen.records, records);
+    ck_assert_uint_eq (seen.last_seq, reel_journal_last_seq (journal));
+}
+
+START_TEST (recovery_goes_from_the_last_whole_snapshot)
+{
+    open_it ();
+    append_saying ((struct reel_journal_batch){0}, 3, 0);
+    ck_assert (!reel_journal_has_snapshot (journal));
+    append_saying ((struct reel_journal_batch){.snapshot_begins = true}, 2, 0);
+    append_saying ((struct reel_journal_batch){0}, 2, 0);
+    expect_replay (false, 1, 7);
+    append_saying ((struct reel_journal_batch){.snapshot_ends = true}, 0, 0);
+    ck_assert (reel_journal_has_snapshot (journal));
+    for (int round = 0; round < 2; round++) {
+        expect_replay (false, 4, 5);
+        expect_replay (true, 1, 8);
+        reopen ();
+    }
+    /* One that a process began and never ended is none, whatever the next one does. */
+    append_saying ((struct reel_journal_batch){.snapshot_begins = true}, 2, 0);
+    expect_replay (false, 4, 7);
+    reopen ();
+    append_saying ((struct reel_journal_batch){.snapshot_begins = true}, 1, 0);
+    append_saying ((struct reel_journal_batch){.snapshot_ends = true}, 1, 0);
+    expect_replay (false, 10, 2);
+    /* One in a single batch. */
+    append_saying ((struct reel_journal_batch){.snapshot_begins = true, .snapshot_ends = true}, 1, 0);
+    reopen ();
+    expect_replay (false, 12, 1);
+    expect_replay (true, 1, 13);
+}
+END_TEST
+
+/* 20 batches of three events, of which the 10th and the 15th begin a snapshot; every third ends a workflow that was
+ * accepted at its beginning, or, for the last one, with the very first event. */
+static void
+fill_and_forget (uint64_t forgotten_seq)
+{
+    for (uint64_t batch = 1; batch <= 20; batch++)
+        append_saying ((struct reel_journal_batch){.snapshot_begins = batch % 5 == 0 && batch >= 10,
+                                                   .snapshot_ends = batch % 5 == 1 && batch > 10,
+                                                   .forgotten_seq = batch == 18 ? forgotten_seq : 0},
+                       3,
+                       batch == 18      ? 1
+                       : batch % 3 == 0 ? 3 * batch - 2
+                                        : 0);
+}
+
+static uint64_t
+number_in (const char *text)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    reel_journal_close (&journal);
+    ck_assert_int_eq (sqlite3_open (file_in ("journal.db"), &db), SQLITE_OK);
+    ck_assert_int_eq (sqlite3_prepare_v2 (db, text, -1, &statement, NULL), SQLITE_OK);
+    ck_assert_int_eq (sqlite3_step (statement), SQLITE_ROW);
+    uint64_t number = (uint64_t) sqlite3_column_int64 (statement, 0);
+    ck_assert_int_eq (sqlite3_finalize (statement), SQLITE_OK);
+    ck_assert_int_eq (sqlite3_close (db), SQLITE_OK);
+    open_it ();
+    return number;
+}
+
+static void
+expect_from (uint64_t first_seq)
+{
+    struct reel_buf out = {0};
+    ck_assert_uint_eq (reel_journal_first_seq (journal), first_seq);
+    struct reel_journal_page page = page_of (0, 100, 1 << 20, &out);
+    ck_assert_uint_eq (page.count, 61 - first_seq);
+    expect_events (&out, page.count, first_seq, 1);
+    reel_buf_clear (&out);
+    page = page_of (first_seq + 4, 100, 1 << 20, &out);
+    expect_events (&out, page.count, first_seq + 5, 1);
+    reel_buf_clear (&out);
+    page = workflow_page (60, 0, 100, 1 << 20, &out);
+    expect_events (&out, page.count, 60 - 3 * (page.count - 1), 3);
+    ck_assert_uint_ge (60 - 3 * (page.count - 1), first_seq);
+    ck_assert_uint_lt (60 - 3 * (page.count - 1), first_seq + 3);
+    reel_buf_clear (&out);
+    ck_assert_int_eq (reel_journal_record (journal, first_seq - 1, &out, &err), REEL_NOT_FOUND);
+    ck_assert_int_eq (reel_journal_record (journal, first_seq, &out, &err), REEL_OK);
+    reel_buf_free (&out);
+}
+
+/* The cut is within a batch, so that the batch stays, and within those that recovery needs. */
+START_TEST (forgets)
+{
+    static const struct {
+        uint64_t forgotten_seq, oldest_batch, first_of_oldest, rows;
+    } cuts[] = {{3, 2, 4, 6}, {27, 10, 28, 3}, {28, 10, 28, 3}, {44, 15, 43, 1}, {50, 15, 43, 1}};
+    open_it ();
+    fill_and_forget (cuts[_i].forgotten_seq);
+    ck_assert (reel_journal_restless (journal));
+    expect_from (cuts[_i].forgotten_seq + 1);
+    reopen ();
+    ck_assert (reel_journal_restless (journal));
+    expect_from (cuts[_i].forgotten_seq + 1);
+    ck_assert_uint_eq (list (UINT64_MAX, NULL, 10).count, cuts[_i].rows);
+    ck_assert_uint_eq (list (UINT64_MAX, "failed", 10).count, cuts[_i].rows);
+    ck_assert_uint_eq (number_in ("SELECT min (number) FROM batch"), 1);
+    for (int rests = 0; reel_journal_restless (journal); rests++) {
+        ck_assert_int_lt (rests, 100);
+        ck_assert_int_eq (reel_journal_rest (journal, rests % 2 == 0, &err), REEL_OK);
+    }
+    for (int round = 0; round < 2; round++) {
+        expect_from (cuts[_i].forgotten_seq + 1);
+        expect_replay (false, 43, 18);
+        expect_replay (true, cuts[_i].first_of_oldest, 61 - cuts[_i].first_of_oldest);
+        expect_from (cuts[_i].forgotten_seq + 1);
+        ck_assert_uint_eq (number_in ("SELECT min (number) FROM batch"), cuts[_i].oldest_batch);
+        ck_assert_uint_eq (number_in ("SELECT count (*) FROM ended"), cuts[_i].rows);
+        ck_assert_uint_eq (list (UINT64_MAX, NULL, 10).count, cuts[_i].rows);
+    }
+    append_events (1, 3);
+    reopen ();
+    ck_assert_uint_eq (reel_journal_last_seq (journal), 61);
+}
+END_TEST
+
+/* What is removed makes room: the file does not grow though a hundred times as much goes through it. */
+START_TEST (room_is_used_again)
+{
+    uint64_t free_bytes;
+    open_it ();
+    for (int i = 0; i < 200; i++) {
+        struct reel_buf records = {0};
+        struct reel_journal_batch batch = {.epoch = 5, .first_seq = reel_journal_last_seq (journal) + 1};
+        batch.event_count = 1;
+        batch.snapshot_begins = batch.snapshot_ends = true;
+        batch.forgotten_seq = i < 4 ? 0 : reel_journal_last_seq (journal) - 3;
+        add_event (&records, batch.first_seq, 0, 100000);
+        batch.records = reel_buf_slice (&records);
+        ck_assert_int_eq (reel_journal_append (journal, &batch, &err), REEL_OK);
+        reel_buf_free (&records);
+        ck_assert_int_eq (reel_journal_rest (journal, i % 10 == 0, &err), REEL_OK);
+    }
+    ck_assert_uint_lt (reel_journal_bytes (journal, &free_bytes), 4 << 20);
+    ck_assert_uint_lt (free_bytes, reel_journal_bytes (journal, &free_bytes));
+    reopen ();
+    expect_replay (false, 200, 1);
+}
+END_TEST
+
+static const struct {
+    const char *sql;
+    bool opens;
+} lies[] = {
+    {"UPDATE head SET kept_number = 0", false},
+    {"UPDATE head SET first_seq = 0", false},
+    {"UPDATE head SET kept_chain = x'00'", false},
+    {"UPDATE head SET snapshot_number = kept_number - 1", false},
+    {"DELETE FROM head", false},
+    {"UPDATE head SET snapshot_number = 1000", true},
+    {"UPDATE head SET kept_number = kept_number + 1", true},
+    {"UPDATE head SET kept_number = kept_number - 1", true},
+    {"UPDATE head SET kept_chain = zeroblob (32)", true},
+    {"UPDATE ended SET ended_seq = ended_seq - 1 WHERE accepted_seq = 34", true},
+    {"UPDATE ended SET workflow_id = 'v' WHERE accepted_seq = 34", true},
+    {"UPDATE ended SET origin = '' WHERE accepted_seq = 34", true},
+    {"UPDATE ended SET row_check = NULL WHERE accepted_seq = 34", true},
+};
+
+/* Batches check each other; the rest says something that it cannot be. (What only the records know, recovery checks.) */
+START_TEST (lies_are_found)
+{
+    open_it ();
+    fill_and_forget (27);
+    while (reel_journal_restless (journal))
+        ck_assert_int_eq (reel_journal_rest (journal, true, &err), REEL_OK);
+    reel_journal_close (&journal);
+    sql (lies[_i].sql);
+    enum reel_status status = open_in (directory, &journal);
+    ck_assert_int_eq (status == REEL_OK, lies[_i].opens);
+    struct seen seen = {.last_seq = 27};
+    struct listed listed = {0};
+    if (status == REEL_OK)
+        status = reel_journal_replay (journal, true, see, &seen, &err);
+    if (status == REEL_OK && (seen.last_seq = 42) > 0)
+        status = reel_journal_replay (journal, false, see, &seen, &err);
+    if (status == REEL_OK)
+        status = reel_journal_ended (journal, list_row, &listed, &err);
+    ck_assert_int_eq (status, REEL_IO);
+    ck_assert_ptr_nonnull (strstr (err.message, "damaged"));
+}
+END_TEST
+
+/* Fetches all of the copy into a directory of its own. */
+static void
+fetch_copy (uint64_t number, const char *path)
+{
+    struct reel_buf out = {0};
+    uint64_t bytes = 0;
+    for (int rests = 0; bytes == 0; rests++) {
+        ck_assert_int_lt (rests, 1000);
+        ck_assert_int_eq (reel_journal_backup (journal, number, 0, 1000, &out, &bytes, &err), REEL_OK);
+        ck_assert (bytes > 0 || (out.len == 0 && reel_journal_restless (journal)));
+        append_events (2, 3); /* goes into the copy as well */
+        ck_assert_int_eq (reel_journal_rest (journal, false, &err), REEL_OK);
+    }
+    ck_assert_uint_eq (out.len, 1000);
+    while (out.len < bytes)
+        ck_assert_int_eq (reel_journal_backup (journal, number, out.len, 70000, &out, &bytes, &err), REEL_OK);
+    ck_assert_uint_eq (out.len, bytes);
+    ck_assert_int_eq (reel_journal_backup (journal, number, bytes, 1000, &out, &bytes, &err), REEL_OK);
+    ck_assert_uint_eq (out.len, bytes);
+    FILE *file = fopen (path, "wb");
+    ck_assert_ptr_nonnull (file);
+    ck_assert_uint_eq (fwrite (out.data, 1, out.len, file), out.len);
+    ck_assert_int_eq (fclose (file), 0);
+    reel_buf_free (&out);
+}
+
+START_TEST (copied_while_it_goes_on)
+{
+    char copy[128], path[160];
+    struct stat info;
+    open_it ();
+    for (int i = 0; i < 60; i++) {
+        struct reel_buf records = {0};
+        add_event (&records, reel_journal_last_seq (journal) + 1, 0, 100000);
+        ck_assert_int_eq (append (&records, 5, 1), REEL_OK);
+    }
+    uint64_t before = reel_journal_last_seq (journal);
+    (void) snprintf (copy, sizeof copy, "%s/copy", directory);
+    (void) snprintf (path, sizeof path, "%s/journal.db", copy);
+    ck_assert_int_eq (mkdir (copy, 0700), 0);
+    fetch_copy (7, path);
+    ck_assert_int_eq (stat (file_in ("backup.db"), &info), 0);
+    ck_assert_uint_eq (info.st_mode & 07777, 0600);
+    reel_journal_backup_end (journal);
+    ck_assert_int_ne (stat (file_in ("backup.db"), &info), 0);
+    append_events (5, 3);
+    uint64_t after = reel_journal_last_seq (journal);
+    reel_journal_close (&journal);
+    ck_assert_int_eq (open_in (copy, &journal), REEL_OK);
+    ck_assert_uint_gt (reel_journal_last_seq (journal), before);
+    ck_assert_uint_lt (reel_journal_last_seq (journal), after);
+    expect_replay (true, 1, reel_journal_last_seq (journal));
+    append_events (1, 3);
+    reel_journal_close (&journal);
+    /* What a process left of one is gone with the next opening. */
+    open_it ();
+    uint64_t bytes;
+    struct reel_buf out = {0};
+    ck_assert_int_eq (reel_journal_backup (journal, 8, 0, 1000, &out, &bytes, &err), REEL_OK);
+    ck_assert_int_eq (stat (file_in ("backup.db"), &info), 0);
+    reopen ();
+    ck_assert_int_ne (stat (file_in ("backup.db"), &info), 0);
+}
+END_TEST
+
+/* A copy that cannot be made is none; the journal does not mind. */
+START_TEST (copy_that_fails)
+{
+    uint64_t bytes;
+    struct reel_buf out = {0};
+    open_it ();
+    append_events (5, 1);
+    ck_assert_int_eq (mkdir (file_in ("backup.db"), 0700), 0);
+    ck_assert_int_eq (reel_journal_backup (journal, 7, 0, 1000, &out, &bytes, &err), REEL_NOT_FOUND);
+    ck_assert_int_eq (reel_journal_backup (journal, 7, 0, 1000, &out, &bytes, &err), REEL_NOT_FOUND);
+    append_events (5, 1);
+    ck_assert_int_eq (rmdir (file_in ("backup.db")), 0);
+    ck_assert_int_eq (reel_journal_backup (journal, 8, 0, 1000, &out, &bytes, &err), REEL_OK);
+    ck_assert_uint_eq (bytes, 0);
+}
+END_TEST
+
 int
 main (void)
 {
@@ -780,6 +1082,12 @@ main (void)
     tcase_add_test (tcase, not_a_database);
     tcase_add_test (tcase, no_directory);
     tcase_add_loop_test (tcase, checkpoints, 0, 2);
+    tcase_add_test (tcase, recovery_goes_from_the_last_whole_snapshot);
+    tcase_add_loop_test (tcase, forgets, 0, 5);
+    tcase_add_test (tcase, room_is_used_again);
+    tcase_add_loop_test (tcase, lies_are_found, 0, sizeof lies / sizeof *lies);
+    tcase_add_test (tcase, copied_while_it_goes_on);
+    tcase_add_test (tcase, copy_that_fails);
     suite_add_tcase (suite, tcase);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);

@@ -100,6 +100,49 @@ START_TEST (grows_and_does_not_slow_down_when_emptied_and_filled_again)
 }
 END_TEST
 
+/* No change looks at more than a few slots, however large the table has become. */
+START_TEST (grows_a_little_at_a_time)
+{
+    size_t moved = 0, tables = 0;
+    for (uint64_t i = 1; i <= 300000; i++) {
+        bool before = reel_map_settling (&map);
+        ck_assert_int_eq (reel_map_put (&map, i * UINT64_C (0x123456789abcdef), i), REEL_OK);
+        tables += !before && reel_map_settling (&map);
+        if (reel_map_settling (&map))
+            ck_assert_uint_le (map.moved - (before ? moved : 0), 8);
+        moved = reel_map_settling (&map) ? map.moved : 0;
+    }
+    ck_assert_uint_gt (tables, 10);
+    for (uint64_t i = 1; i <= 300000; i++)
+        ck_assert_uint_eq (reel_map_get (&map, i * UINT64_C (0x123456789abcdef)), i);
+}
+END_TEST
+
+START_TEST (forgets)
+{
+    enum { COUNT = 20000 };
+    for (uint64_t round = 0; round < 10; round++) {
+        for (uint64_t i = 1; i <= COUNT; i++)
+            ck_assert_int_eq (reel_map_put (&map, i + round * 7, round * COUNT + i), REEL_OK);
+        uint64_t least = round * COUNT + COUNT - 100;
+        ck_assert_int_eq (reel_map_forget (&map, least, 101), REEL_OK);
+        /* At once, whether it has been looked at or not; and what is put meanwhile stays. */
+        for (uint64_t i = 1; i <= COUNT; i++)
+            ck_assert_uint_eq (reel_map_get (&map, i + round * 7), i < COUNT - 100 ? 0 : round * COUNT + i);
+        ck_assert_int_eq (reel_map_put (&map, 3 + round * 7, least + 7), REEL_OK);
+        reel_map_remove (&map, COUNT + round * 7);
+        for (size_t turns = 0; reel_map_settling (&map); turns++) {
+            ck_assert_uint_lt (turns, 1000);
+            reel_map_settle (&map, 100);
+        }
+        ck_assert_uint_eq (reel_map_get (&map, 3 + round * 7), least + 7);
+        ck_assert_uint_eq (reel_map_get (&map, COUNT + round * 7), 0);
+        ck_assert_uint_eq (map.count, 101);
+        ck_assert_uint_le (map.cap, 512);
+    }
+}
+END_TEST
+
 int
 main (void)
 {
@@ -111,6 +154,8 @@ main (void)
     tcase_add_test (tests, keeps_pointers);
     tcase_add_loop_test (tests, does_as_an_array_does, 0, 2);
     tcase_add_test (tests, grows_and_does_not_slow_down_when_emptied_and_filled_again);
+    tcase_add_test (tests, grows_a_little_at_a_time);
+    tcase_add_test (tests, forgets);
     suite_add_tcase (suite, tests);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);

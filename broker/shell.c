@@ -410,6 +410,8 @@ reel_shell_run (struct reel_shell *shell, struct reel_error *err)
     enum reel_status status = REEL_OK;
     while (status == REEL_OK && !is_done (shell))
         status = turn (shell, err);
+    if (status == REEL_IO && err->message[0] == '\0')
+        return reel_error_set (err, status, "socket_failed", NULL, "a socket failed");
     return status;
 }
 

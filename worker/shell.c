@@ -228,5 +228,7 @@ reel_worker_shell_run (const struct reel_worker_shell_setup *setup, struct reel_
         status = shell->status != REEL_OK ? shell->status : reel_link_lost (shell->link) ? REEL_AGAIN : REEL_OK;
     tear_down (shell);
     free (shell);
+    if (status == REEL_IO && err->message[0] == '\0')
+        return reel_error_set (err, status, "socket_failed", NULL, "the socket to the broker failed");
     return status;
 }

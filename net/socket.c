@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 
@@ -93,10 +96,31 @@ has_port (const char *endpoint)
     return false;
 }
 
+/* libzmq takes the path of an ipc endpoint away from whoever has it: somebody who listens there keeps it. */
+static bool
+is_free (const char *endpoint)
+{
+    static const char ipc[] = "ipc://";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = endpoint + sizeof ipc - 1;
+    if (strncmp (endpoint, ipc, sizeof ipc - 1) != 0 || *path == '@' || strlen (path) >= sizeof address.sun_path)
+        return true;
+    memcpy (address.sun_path, path, strlen (path));
+    int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    bool taken = connect (fd, (const struct sockaddr *) &address, sizeof address) == 0 || errno == EAGAIN;
+    (void) close (fd);
+    if (taken)
+        errno = EADDRINUSE;
+    return !taken;
+}
+
 enum reel_status
 reel_socket_bind (void *socket, const char *endpoint, char bound[REEL_ENDPOINT_BYTES], struct reel_error *err)
 {
-    if (!has_port (endpoint) || !set_family (socket, endpoint) || zmq_bind (socket, endpoint) != 0)
+    if (!has_port (endpoint) || !is_free (endpoint) || !set_family (socket, endpoint)
+        || zmq_bind (socket, endpoint) != 0)
         return fail (err, "bind", endpoint);
     size_t len = REEL_ENDPOINT_BYTES;
     if (bound && zmq_getsockopt (socket, ZMQ_LAST_ENDPOINT, bound, &len) != 0)

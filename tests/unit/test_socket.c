@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "net/socket.h"
@@ -98,6 +100,38 @@ START_TEST (file_endpoint)
 END_TEST
 
 static const char *const unusable[] = {"", "nonsense", "carrier://pigeon", "tcp://127.0.0.1", "tcp://127.0.0.1:99999"};
+
+START_TEST (file_endpoint_in_use)
+{
+    struct reel_error err = {0};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char directory[] = "/tmp/reel-socket-XXXXXX", endpoint[64];
+    ck_assert_ptr_nonnull (mkdtemp (directory));
+    (void) snprintf (endpoint, sizeof endpoint, "ipc://%s/broker", directory);
+    void *first = opened ((struct reel_socket_setup){.type = ZMQ_ROUTER});
+    void *second = opened ((struct reel_socket_setup){.type = ZMQ_ROUTER});
+    ck_assert_int_eq (reel_socket_bind (first, endpoint, NULL, &err), REEL_OK);
+    ck_assert_int_eq (reel_socket_bind (second, endpoint, NULL, &err), REEL_IO);
+    ck_assert_ptr_nonnull (strstr (err.message, endpoint));
+    ck_assert_ptr_nonnull (strstr (err.message, "in use"));
+    reel_socket_close (&first);
+
+    /* What a broker that was killed has left is nobody's. */
+    (void) snprintf (address.sun_path, sizeof address.sun_path, "%s/left", directory);
+    int left = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq (bind (left, (const struct sockaddr *) &address, sizeof address), 0);
+    (void) close (left);
+    (void) snprintf (endpoint, sizeof endpoint, "ipc://%s/left", directory);
+    ck_assert_int_eq (reel_socket_bind (second, endpoint, NULL, &err), REEL_OK);
+    reel_socket_close (&second);
+    ck_assert_int_eq (zmq_ctx_term (context), 0);
+    context = zmq_ctx_new ();
+    (void) unlink (address.sun_path);
+    (void) snprintf (address.sun_path, sizeof address.sun_path, "%s/broker", directory);
+    (void) unlink (address.sun_path);
+    ck_assert_int_eq (rmdir (directory), 0);
+}
+END_TEST
 
 START_TEST (bad_endpoint)
 {
@@ -283,6 +317,7 @@ main (void)
     tcase_add_checked_fixture (tcase, setup, teardown);
     tcase_add_loop_test (tcase, free_port, 0, 2);
     tcase_add_test (tcase, file_endpoint);
+    tcase_add_test (tcase, file_endpoint_in_use);
     tcase_add_loop_test (tcase, bad_endpoint, 0, sizeof unusable / sizeof *unusable);
     tcase_add_test (tcase, there_and_back);
     tcase_add_test (tcase, frames_past_the_bound);

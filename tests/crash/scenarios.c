@@ -3,6 +3,8 @@
  */
 #include "tests/crash/scenarios.h"
 
+#include <sqlite3.h>
+
 static void
 first_start (struct crash_bench *bench)
 {
@@ -368,6 +370,40 @@ retention (struct crash_bench *bench)
     CRASH_MUST (bench->down || bench->forgot);
 }
 
+/* Takes back what format 2 has added. */
+static void
+write_format_1 (struct crash_bench *bench)
+{
+    static const char sql[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;"
+                              "DROP TABLE head; ALTER TABLE ended DROP COLUMN row_check;"
+                              "PRAGMA user_version = 1; COMMIT;";
+    sqlite3 *db = NULL;
+    if (bench->down)
+        return;
+    bool done = sqlite3_open_v2 (CRASH_DATABASE, &db, SQLITE_OPEN_READWRITE, disk_name (bench->disk)) == SQLITE_OK
+                && sqlite3_exec (db, sql, NULL, NULL, NULL) == SQLITE_OK;
+    (void) sqlite3_close (db);
+    bench->down = disk_crashed (bench->disk);
+    CRASH_MUST (done || bench->down);
+}
+
+/* From the format of an earlier version. */
+static void
+upgrade (struct crash_bench *bench)
+{
+    crash_open (bench);
+    crash_ready (bench, 4);
+    crash_submit (bench, 4, 100);
+    crash_commit (bench);
+    crash_work (bench, 1);
+    crash_fail (bench, 1);
+    crash_close (bench);
+    write_format_1 (bench);
+    crash_open (bench);
+    crash_submit (bench, 1, 10);
+    crash_close (bench);
+}
+
 const struct crash_scenario crash_scenarios[] = {
     {.name = "first-start", .play = first_start},
     {.name = "one-by-one", .play = one_by_one},
@@ -391,5 +427,6 @@ const struct crash_scenario crash_scenarios[] = {
     {.name = "rests", .play = rests},
     {.name = "snapshots", .play = snapshots},
     {.name = "retention", .play = retention},
+    {.name = "upgrade", .play = upgrade},
 };
 const size_t crash_scenario_count = sizeof crash_scenarios / sizeof *crash_scenarios;

@@ -361,6 +361,10 @@ on_assign (struct reel_link *link)
         refuse_assignment (link, "this worker is draining");
         return;
     }
+    if (!link->welcomed) {
+        refuse_assignment (link, "it is not known yet for how long a lease lives");
+        return;
+    }
     if (link->active >= link->setup.slots || link->leases.count >= REEL_LEASES_MAX) {
         refuse_assignment (link, "no slot is free");
         return;
@@ -483,6 +487,8 @@ on_welcome (struct reel_link *link)
         link->report_bytes_max = number;
     if (reel_scan_find_uint (limits, "depth", &number) && number < link->receipt_depth_max)
         link->receipt_depth_max = number;
+    for (struct reel_held *held = link->leases.first; held != NULL; held = held->next)
+        reel_run_set_lease (held->drive.run, link->lease_ms);
     reel_loop_arm (link->setup.loop, &link->beat, reel_clock_monotonic_us () + link->heartbeat_ms * 1000);
     reel_log (REEL_LOG_INFO, "the broker knows us (epoch %ju)", (uintmax_t) in->value[REEL_F_EPOCH].u);
 }

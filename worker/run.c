@@ -109,6 +109,12 @@ reel_run_destroy (struct reel_run **run)
     *run = NULL;
 }
 
+void
+reel_run_set_lease (struct reel_run *run, int64_t lease_ms)
+{
+    run->lease_ms = lease_ms;
+}
+
 /* --- the cursor ------------------------------------------------------------------------ */
 
 /* A step that an earlier local run left running, and that nothing allows to run again. */

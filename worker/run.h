@@ -130,6 +130,8 @@ struct reel_run_commands {
 enum reel_status reel_run_create (const struct reel_run_setup *setup, struct reel_run **run,
                                   struct reel_error *err) REEL_MUST_USE;
 void reel_run_destroy (struct reel_run **run);
+/* From now on a lease lives for so long: a broker that was started again may have other terms. */
+void reel_run_set_lease (struct reel_run *run, int64_t lease_ms);
 
 /*
  * Takes one event in. Overwrites `commands`. An event that does not fit the state (a FINISHED

@@ -300,11 +300,11 @@ recover (struct reel_error *err)
 }
 
 static enum reel_status
-begin_epoch (struct reel_error *err)
+begin_epoch (int64_t lease_ms, struct reel_error *err)
 {
     struct reel_rounds *rounds = &broker.rounds;
     *rounds = (struct reel_rounds){.core = broker.core, .hand = hand, .send_out = send_out};
-    int64_t quarter_us = sim_plan.lease_ms * 1000 / 4;
+    int64_t quarter_us = lease_ms * 1000 / 4;
     rounds->pause_us_max = quarter_us < PAUSE_US_MAX ? quarter_us : PAUSE_US_MAX;
     reel_rounds_begin (rounds, reel_clock_monotonic_us (), reel_clock_wall_us ());
     struct reel_effects *effects = &rounds->pending->effects;
@@ -335,6 +335,10 @@ start (void)
     setup.shell = &broker.stats;
     setup.heartbeat_ms = sim_plan.heartbeat_ms;
     setup.lease_ms = sim_plan.lease_ms;
+    if (sim_plan.seed % 5 == 0 && !sim_calm) { /* with other terms than before */
+        setup.lease_ms = sim_plan.lease_ms / 2 + (int64_t) sim_below ((uint64_t) sim_plan.lease_ms);
+        setup.heartbeat_ms = setup.lease_ms / 4;
+    }
     setup.deliveries_max = sim_plan.deliveries_max;
     setup.snapshot_bytes = sim_plan.snapshot_bytes;
     setup.snapshot_piece_bytes = sim_plan.snapshot_piece_bytes;
@@ -351,7 +355,7 @@ start (void)
     if (status == REEL_OK)
         status = recover (&err);
     if (status == REEL_OK)
-        status = begin_epoch (&err);
+        status = begin_epoch (setup.lease_ms, &err);
     SIM_HOLDS ("disk", status != REEL_INVALID, "the broker refuses to start: %s", err.message);
     if (status != REEL_OK) {
         fail ("start", &err);

@@ -446,6 +446,19 @@ START_TEST (modality_not_served_is_given_back)
 }
 END_TEST
 
+START_TEST (assignment_before_the_welcome_is_given_back)
+{
+    ck_assert_int_eq (pthread_create (&thread, NULL, run_shell, NULL), 0);
+    running = true;
+    expect (REEL_READY);
+    send_assign (1, ONE ("echo", "{}"));
+    expect_report (1, 1, "workflow.yielded");
+    send_welcome (5000, 20000);
+    send_assign (2, ONE ("echo", "{}"));
+    expect_report (2, 1, "step.started a, step.succeeded a, workflow.ended");
+}
+END_TEST
+
 START_TEST (same_assignment_twice_is_one)
 {
     start (5000, 20000);
@@ -568,6 +581,22 @@ START_TEST (paid_step_waits_for_a_lease_that_is_known_to_live)
     send_out (&out);
     expect_report (1, 2, "step.succeeded a, workflow.ended");
     ck_assert (file_exists ("ran"));
+}
+END_TEST
+
+START_TEST (terms_of_a_new_welcome_hold_for_what_is_under_way)
+{
+    add_script ("paid", "touch $1/ran");
+    start (60000, 20000);
+    send_assign (1, ONE ("paid", "{}"));
+    expect_report (1, 1, "step.started a");
+    send_welcome (60000, 200);
+    int64_t late_ms = call_now_ms () + 300;
+    while (call_now_ms () < late_ms)
+        poll (NULL, 0, 10);
+    send_ack (1, 1);
+    expect (REEL_WORKER_HEARTBEAT);
+    ck_assert (!file_exists ("ran"));
 }
 END_TEST
 
@@ -949,6 +978,7 @@ main (void)
     tcase_add_test (tc, limits_of_the_broker_bind_the_worker);
     tcase_add_test (tc, fenced_lease_may_say_why);
     tcase_add_test (tc, modality_not_served_is_given_back);
+    tcase_add_test (tc, assignment_before_the_welcome_is_given_back);
     tcase_add_test (tc, same_assignment_twice_is_one);
     tcase_add_test (tc, workflow_that_does_not_hold_is_given_back);
     tcase_add_test (tc, workflow_beyond_the_slots_is_given_back);
@@ -970,6 +1000,7 @@ main (void)
     if (call_has_children ()) {
         tcase_add_test (tc, paid_step_starts_after_its_start_is_durable);
         tcase_add_test (tc, paid_step_waits_for_a_lease_that_is_known_to_live);
+        tcase_add_test (tc, terms_of_a_new_welcome_hold_for_what_is_under_way);
         tcase_add_test (tc, report_sent_again_counts_from_its_first_sending);
         tcase_add_test (tc, fenced_lease_is_ended_without_a_word);
         tcase_add_test (tc, progress_is_thinned_and_the_newest_arrives);

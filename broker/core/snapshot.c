@@ -351,6 +351,7 @@ apply_end (struct reel_core *core, struct reel_error *err)
     if (!core->snapshot_open)
         return reel_apply_contradicts (err, "the end of no snapshot");
     core->snapshot_open = core->partial = false;
+    core->snapshot_end = core->journal_bytes;
     thin_out (core);
     core->marks[core->mark_count++] = core->snapshot;
     for (size_t i = 0; i < core->recent.count; i++)
@@ -386,19 +387,19 @@ wants_time (const struct reel_core *core)
            && core->last_seq > core->snapshot.seq;
 }
 
-/* As much as live workflows take must have come in between, so that writing them again and again costs at most as much as
- * writing everything else. */
+/* Something must have happened since it began, and as much must have been journaled since it ended as live workflows take, so
+ * that writing them again and again costs about as much as writing everything else. */
 static bool
 is_due (const struct reel_core *core)
 {
     uint64_t bytes = core->setup.snapshot_bytes, retained = core->setup.retain_bytes / SNAPSHOTS_RETAINED;
-    if (bytes == 0 || core->disk_low)
+    if (bytes == 0 || core->disk_low || core->last_seq == core->snapshot.seq)
         return false;
     if (core->setup.retain_bytes > 0 && retained < bytes)
         bytes = retained;
     if (core->live_bytes > bytes)
         bytes = core->live_bytes;
-    return core->journal_bytes - core->snapshot.bytes >= bytes
+    return core->journal_bytes - core->snapshot_end >= bytes
            || (wants_time (core) && core->now.wall_us - core->snapshot.at_us >= interval_us (core));
 }
 

@@ -130,6 +130,7 @@ struct reel_core {
     struct reel_map leases;  /* counter of a good lease -> workflow */
     uint64_t state_count[3]; /* by enum reel_flow_state */
     uint64_t live_bytes;
+    uint64_t snapshot_end; /* journal_bytes when the last complete snapshot ended */
 
     /* --- recovery's --- */
     bool skipping;           /* what comes before the snapshot from which recovery goes */

@@ -86,6 +86,29 @@ START_TEST (comes_when_as_much_was_journaled_as_live_workflows_take)
 }
 END_TEST
 
+/* A snapshot is no reason for another, however much it takes: here, what came with the document is written twice. */
+START_TEST (comes_of_what_happens_only)
+{
+    char document[20000], receipt[8000];
+    memset (receipt, 'x', sizeof receipt);
+    snprintf (document, sizeof document,
+              "{'workflow_id':'live','steps':[{'step_id':'a','modality':'none','status':'succeeded',"
+              "'receipt':{'x':'%.*s'}},{'step_id':'b','modality':'none'}]}",
+              (int) sizeof receipt, receipt);
+    broker_start (&broker);
+    broker_submit (&broker, document);
+    churn (2);
+    size_t before = broker.snapshots;
+    broker_pass_ms (&broker, 1000000);
+    for (int i = 0; i < 100; i++)
+        broker_tick (&broker);
+    ck_assert_uint_eq (broker.snapshots, before);
+    for (int i = 0; i < 8; i++)
+        pass ();
+    ck_assert_uint_le (broker.snapshots, before + 1);
+}
+END_TEST
+
 /* However many workflows there are, no batch holds more of a snapshot than its share, and one workflow. */
 START_TEST (is_journaled_in_pieces)
 {
@@ -350,6 +373,7 @@ main (void)
     TCase *tests = tcase_create ("snapshots");
     tcase_add_checked_fixture (tests, set_up, tear_down);
     tcase_add_test (tests, comes_when_as_much_was_journaled_as_live_workflows_take);
+    tcase_add_test (tests, comes_of_what_happens_only);
     tcase_add_test (tests, is_journaled_in_pieces);
     tcase_add_test (tests, is_abandoned_by_a_restart);
     tcase_add_test (tests, waits_while_the_disk_is_nearly_full);

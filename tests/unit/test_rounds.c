@@ -1,0 +1,67 @@
+/*
+ * The core's time: it runs only while what has arrived is read, so that nothing expires that may have been renewed.
+ */
+#include <check.h>
+#include <stdint.h>
+
+#include "broker/rounds.h"
+
+static struct reel_rounds rounds;
+
+static void
+begin (void)
+{
+    rounds = (struct reel_rounds){.pause_us_max = 250000};
+    reel_rounds_begin (&rounds, 1000, 77);
+}
+
+START_TEST (time_runs_as_the_clocks_do)
+{
+    begin ();
+    reel_rounds_keep_time (&rounds, 251000, 78);
+    ck_assert_int_eq (rounds.now.monotonic_us, 251000);
+    reel_rounds_keep_time (&rounds, 1000 + 3 * 250000 - 1, 5);
+    ck_assert_int_eq (rounds.now.monotonic_us, 1000 + 3 * 250000 - 1);
+    ck_assert_int_eq (rounds.now.wall_us, 5);
+}
+END_TEST
+
+START_TEST (time_that_it_did_not_run_is_one_pause)
+{
+    begin ();
+    reel_rounds_keep_time (&rounds, 1000 + 10000000, 78);
+    ck_assert_int_eq (rounds.now.monotonic_us, 1000 + 250000);
+    reel_rounds_keep_time (&rounds, 1000 + 10000000 + 7, 78);
+    ck_assert_int_eq (rounds.now.monotonic_us, 1000 + 250000 + 7);
+    reel_rounds_end (&rounds);
+}
+END_TEST
+
+START_TEST (time_stands_still_while_workers_are_not_read_to_the_end)
+{
+    begin ();
+    rounds.all_heard = false;
+    reel_rounds_keep_time (&rounds, 2000, 78);
+    ck_assert_int_eq (rounds.now.monotonic_us, 1000);
+    ck_assert_int_eq (rounds.now.wall_us, 78);
+    rounds.all_heard = true;
+    reel_rounds_keep_time (&rounds, 2500, 79);
+    ck_assert_int_eq (rounds.now.monotonic_us, 1500);
+}
+END_TEST
+
+int
+main (void)
+{
+    Suite *suite = suite_create ("rounds");
+    TCase *tests = tcase_create ("time");
+    tcase_add_test (tests, time_runs_as_the_clocks_do);
+    tcase_add_test (tests, time_that_it_did_not_run_is_one_pause);
+    tcase_add_test (tests, time_stands_still_while_workers_are_not_read_to_the_end);
+    suite_add_tcase (suite, tests);
+    SRunner *runner = srunner_create (suite);
+    srunner_run_all (runner, CK_NORMAL);
+    int failed = srunner_ntests_failed (runner);
+    srunner_free (runner);
+    return failed == 0 ? 0 : 1;
+}

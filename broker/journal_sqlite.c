@@ -42,7 +42,7 @@ static const char *const statement_sql[REEL_JOURNAL_STATEMENT_COUNT] = {
         "SELECT number, first_seq + event_count - 1, epoch, chain FROM batch ORDER BY number DESC LIMIT 1",
     [REEL_JOURNAL_CHAIN] = "SELECT chain FROM batch WHERE number = ?",
     [REEL_JOURNAL_PLACE] = "SELECT first_seq FROM batch WHERE number = ?",
-    [REEL_JOURNAL_LOAD] = "SELECT first_seq, event_count, records FROM batch WHERE number = ?",
+    [REEL_JOURNAL_LOAD] = "SELECT first_seq, event_count, records, epoch, chain FROM batch WHERE number = ?",
     [REEL_JOURNAL_LIST] = "SELECT " ROW " FROM ended WHERE accepted_seq < ?1 AND ended_seq >= ?3"
                           " ORDER BY accepted_seq DESC LIMIT ?2",
     [REEL_JOURNAL_LIST_STATUS] = "SELECT " ROW " FROM ended WHERE accepted_seq < ?1 AND ended_seq >= ?3 AND status = ?4"
@@ -373,9 +373,8 @@ reel_journal_close (struct reel_journal **journal)
 
 /* --- committing ------------------------------------------------------------------------------ */
 
-/* One link: what stands beside the records, then the records. `chain` goes from the one before to this one. */
-static void
-link_batch (uint8_t chain[REEL_CHAIN_BYTES], uint64_t number, const struct reel_journal_batch *batch)
+void
+reel_journal_link (uint8_t chain[REEL_CHAIN_BYTES], uint64_t number, const struct reel_journal_batch *batch)
 {
     const uint64_t fields[] = {number, batch->first_seq, batch->event_count, batch->epoch};
     uint8_t bytes[sizeof fields];
@@ -475,7 +474,7 @@ reel_journal_append (struct reel_journal *journal, const struct reel_journal_bat
     uint8_t chain[REEL_CHAIN_BYTES];
     uint64_t number = journal->number + 1;
     memcpy (chain, journal->chain, sizeof chain);
-    link_batch (chain, number, batch);
+    reel_journal_link (chain, number, batch);
     if (!commit (journal, number, batch, chain))
         return reel_journal_fail (journal, "commit a batch", err);
     journal->number = number;
@@ -557,7 +556,7 @@ replay_batch (struct reel_journal *journal, struct replay *replay, sqlite3_stmt 
     if (replay->next_seq == 0)
         replay->next_seq = batch.first_seq; /* the first one */
     replay->number++;
-    link_batch (replay->chain, replay->number, &batch);
+    reel_journal_link (replay->chain, replay->number, &batch);
     if (number != replay->number || batch.first_seq != replay->next_seq || batch.epoch < replay->epoch)
         return reel_journal_damaged (journal, replay->number, "is missing or out of order", err);
     if (!reel_journal_take_chain (statement, 4, chain)
@@ -569,9 +568,9 @@ replay_batch (struct reel_journal *journal, struct replay *replay, sqlite3_stmt 
     return visit_records (journal, replay, &batch, err);
 }
 
-/* The chain before batch `number`. */
-static enum reel_status
-find_chain (struct reel_journal *journal, uint64_t number, uint8_t chain[REEL_CHAIN_BYTES], struct reel_error *err)
+enum reel_status
+reel_journal_chain_before (struct reel_journal *journal, uint64_t number, uint8_t chain[REEL_CHAIN_BYTES],
+                           struct reel_error *err)
 {
     if (number == journal->kept_number) {
         memcpy (chain, journal->kept_chain, REEL_CHAIN_BYTES);
@@ -597,7 +596,7 @@ reel_journal_replay (struct reel_journal *journal, bool all, reel_journal_visit_
         return refuse_failed (journal, err);
     uint64_t from = all || journal->snapshot_number == 0 ? journal->kept_number : journal->snapshot_number;
     struct replay replay = {.number = from - 1, .next_seq = from == 1, .visit = visit, .context = context};
-    enum reel_status status = find_chain (journal, from, replay.chain, err);
+    enum reel_status status = reel_journal_chain_before (journal, from, replay.chain, err);
     if (status != REEL_OK)
         return status;
     sqlite3_stmt *statement = reel_journal_ready (journal, REEL_JOURNAL_REPLAY);

@@ -116,6 +116,11 @@ bool reel_journal_run_with (struct reel_journal *journal, enum reel_journal_stat
                             uint64_t second, uint64_t third);
 /* The chain hash in a column; false if there is none. */
 bool reel_journal_take_chain (sqlite3_stmt *statement, int column, uint8_t chain[REEL_CHAIN_BYTES]);
+/* The chain before batch `number`, which is kept. */
+enum reel_status reel_journal_chain_before (struct reel_journal *journal, uint64_t number,
+                                            uint8_t chain[REEL_CHAIN_BYTES], struct reel_error *err) REEL_MUST_USE;
+/* One link: what stands beside the records, then the records. `chain` goes from the one before to this one. */
+void reel_journal_link (uint8_t chain[REEL_CHAIN_BYTES], uint64_t number, const struct reel_journal_batch *batch);
 /* The row that the columns hold; false: it is not what was written. */
 bool reel_journal_take_row (sqlite3_stmt *statement, struct reel_journal_row *row);
 /* Makes durable what was found at the opening (journal_sqlite_settle.c). */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "broker/core/record.h"
 
 /* --- finding --------------------------------------------------------------------------------- */
@@ -132,6 +133,26 @@ index_loaded (struct reel_journal *journal, struct reel_error *err)
                : reel_journal_damaged (journal, loaded->number, "has records out of form", err);
 }
 
+/* Is the loaded batch what was written? It may have changed on the disk since recovery read it. */
+static enum reel_status
+check_loaded (struct reel_journal *journal, sqlite3_stmt *statement, struct reel_error *err)
+{
+    const struct reel_journal_loaded *loaded = &journal->loaded;
+    const struct reel_journal_batch batch = {.first_seq = loaded->first_seq,
+                                             .event_count = loaded->event_count,
+                                             .epoch = (uint64_t) sqlite3_column_int64 (statement, 3),
+                                             .records = reel_buf_slice (&loaded->records)};
+    uint8_t chain[REEL_CHAIN_BYTES], kept[REEL_CHAIN_BYTES];
+    enum reel_status status = reel_journal_chain_before (journal, loaded->number, chain, err);
+    if (status != REEL_OK)
+        return status;
+    reel_journal_link (chain, loaded->number, &batch);
+    return (reel_journal_take_chain (statement, 4, kept) && memcmp (kept, chain, sizeof kept) == 0)
+                   || REEL_MUTANT_IS (49)
+               ? REEL_OK
+               : reel_journal_damaged (journal, loaded->number, "is not what was written (its hash differs)", err);
+}
+
 static enum reel_status
 copy_batch (struct reel_journal *journal, uint64_t number, sqlite3_stmt *statement, struct reel_error *err)
 {
@@ -145,7 +166,10 @@ copy_batch (struct reel_journal *journal, uint64_t number, sqlite3_stmt *stateme
     loaded->number = number;
     loaded->first_seq = (uint64_t) sqlite3_column_int64 (statement, 0);
     loaded->event_count = (uint64_t) sqlite3_column_int64 (statement, 1);
-    return reel_buf_status (&loaded->records) == REEL_OK ? index_loaded (journal, err) : REEL_NO_MEMORY;
+    enum reel_status status = reel_buf_status (&loaded->records);
+    if (status == REEL_OK)
+        status = check_loaded (journal, statement, err);
+    return status == REEL_OK ? index_loaded (journal, err) : status;
 }
 
 static enum reel_status

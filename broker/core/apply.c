@@ -292,7 +292,8 @@ apply_to_unknown (struct reel_core *core, const struct reel_record *record)
 {
     const struct reel_message *event = record->event;
     core->last_seq = event->value[REEL_F_SEQ].u;
-    if (record->kind == REEL_RECORD_ASSIGNED && event->value[REEL_F_LEASE].lease.counter > core->lease_counter)
+    if (record->kind == REEL_RECORD_ASSIGNED && event->value[REEL_F_LEASE].lease.counter > core->lease_counter
+        && !REEL_MUTANT_IS (48))
         core->lease_counter = event->value[REEL_F_LEASE].lease.counter;
     if (record->kind != REEL_RECORD_ENDED)
         return REEL_OK;
@@ -338,7 +339,7 @@ apply_epoch (struct reel_core *core, uint64_t epoch, struct reel_error *err)
     if (epoch <= core->epoch && !REEL_MUTANT_IS (11))
         return reel_apply_contradicts (err, "an epoch that does not rise");
     core->epoch = epoch;
-    core->snapshot_open = false; /* what was under way ended with the last one */
+    core->snapshot_open = core->snapshot_open && REEL_MUTANT_IS (46); /* what was under way ended with the last one */
     return REEL_OK;
 }
 

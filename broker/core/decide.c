@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "base/timestamp.h"
 #include "broker/core/state.h"
 #include "proto/pack.h"
@@ -192,7 +193,8 @@ end (struct reel_core *core, struct reel_flow *flow, const struct ending *ending
         .accepted_seq = flow->accepted_seq,
         .report_index = report_index,
     };
-    if (flow->accepted_seq <= core->snapshot.seq) { /* the journal may be cut between the accepting record and this */
+    /* The journal may be cut between the accepting record and this one. */
+    if (flow->accepted_seq <= core->snapshot.seq && !REEL_MUTANT_IS (47)) {
         core->record.document = flow->document;
         core->record.provenance = flow->provenance;
         core->record.priority = flow->priority;

@@ -629,6 +629,26 @@ START_TEST (damaged)
 }
 END_TEST
 
+/* Recovery found it whole; what is read later is held to the same chain. */
+START_TEST (damaged_when_it_is_read)
+{
+    struct reel_buf record = {0};
+    open_it ();
+    append_events (2, 1);
+    append_events (2, 1);
+    append_events (2, 1);
+    reopen ();
+    ck_assert_int_eq (reel_journal_record (journal, 3, &record, &err), REEL_OK);
+    reel_journal_close (&journal);
+    sql (damages[_i].sql);
+    open_it ();
+    ck_assert_int_eq (reel_journal_record (journal, 3, &record, &err), REEL_IO);
+    ck_assert_str_eq (err.code, "journal_damaged");
+    ck_assert_ptr_nonnull (strstr (err.message, "restore the directory from a backup"));
+    reel_buf_free (&record);
+}
+END_TEST
+
 /* SQLite itself takes this for a database that is well. */
 START_TEST (lost_end)
 {
@@ -1075,6 +1095,7 @@ main (void)
     tcase_add_test (tcase, rows);
     tcase_add_test (tcase, row_and_batch_stand_or_fall_together);
     tcase_add_loop_test (tcase, damaged, 0, sizeof damages / sizeof *damages);
+    tcase_add_loop_test (tcase, damaged_when_it_is_read, 0, sizeof damages / sizeof *damages);
     tcase_add_test (tcase, lost_end);
     tcase_add_loop_test (tcase, lost_log, 0, 2);
     tcase_add_test (tcase, damaged_tail);

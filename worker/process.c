@@ -203,14 +203,16 @@ is_leaving (pid_t pid, pid_t group)
     return numbers[1] == group || ((unsigned long) numbers[5] & PF_EXITING) != 0;
 }
 
-/* One child of this process that the loop does not know: an orphan that came down to it. True: it will be gone soon. */
+/* One child of this process that the loop does not know: an orphan that came down to it. True: look again, since it will be
+ * gone soon, or is gone now and its own children have come down in its place. */
 static bool
 sweep_child (struct reel_process *process, pid_t pid)
 {
     if (reel_loop_has_child (process->loop, pid))
         return false;
-    if (waitpid (pid, NULL, WNOHANG) != 0)
-        return false;
+    pid_t reaped = waitpid (pid, NULL, WNOHANG);
+    if (reaped != 0)
+        return reaped > 0;
     if (is_leaving (pid, process->child.pid))
         return true;
     if (!reel_process_carries (pid, process->marker))

@@ -208,6 +208,8 @@ take_in (enum reel_socket socket, const struct sim_packet *packet)
     const struct reel_core_frames frames = {
         .socket = socket, .peer = sim_packet_route (packet, route), .list = list, .count = packet->frame_count};
     sim_trace (list[2], "broker: reads %.*s of %s", REEL_TEXT (list[1]), route);
+    if (socket == REEL_SOCKET_WORKER)
+        sim_terms_read (packet);
     uint64_t live, ended, live_before, ended_before;
     reel_core_count (broker.core, &live_before, &ended_before);
     enum reel_status status = reel_core_message (broker.core, broker.rounds.now, &frames,

@@ -112,7 +112,8 @@ make_packet (unsigned peer, bool to_broker, const struct reel_slice *frames, siz
         len += frames[i].len;
     struct sim_packet *packet = malloc (sizeof *packet + len);
     SIM_HOLDS ("memory", packet != NULL && count <= SIM_FRAMES_MAX, "out of memory, or %zu frames", count);
-    *packet = (struct sim_packet){.peer = peer,
+    *packet = (struct sim_packet){.sent_us = sim_now_us,
+                                  .peer = peer,
                                   .to_broker = to_broker,
                                   .life = life,
                                   .socket = lines[peer].socket,

@@ -8,6 +8,7 @@
  *     world.c    time, chance, faults, the phases     net.c      messages on their way
  *     broker.c   the broker's process                 worker.c   a worker's process, its loop and its adapters
  *     client.c   producers, operators, subscribers    oracle.c   what must hold, after every step
+ *     terms.c    for how long a lease is good
  */
 #ifndef REEL_TESTS_SIM_SIM_H
 #define REEL_TESTS_SIM_SIM_H
@@ -139,6 +140,7 @@ enum { SIM_PEERS = SIM_WORKERS_MAX + SIM_CLIENT_PEERS };
 
 struct sim_packet {
     int64_t at_us; /* of its arrival */
+    int64_t sent_us;
     uint64_t order;
     unsigned peer;
     bool to_broker;
@@ -208,6 +210,18 @@ void sim_worker_crash (unsigned worker);
 void sim_worker_terminate (unsigned worker);
 void sim_worker_stop (unsigned worker, int64_t until_us);
 void sim_workers_heal (void);
+
+/* --- terms.c ------------------------------------------------------------------------------ */
+
+/* The worker's process begins; it comes round; it reports something. */
+void sim_terms_begin (unsigned worker);
+void sim_terms_turn (unsigned worker);
+void sim_terms_reports (unsigned worker, struct reel_slice header);
+/* A worker hears this; the broker reads what a worker has sent. */
+void sim_terms_heard (const struct sim_packet *packet);
+void sim_terms_read (const struct sim_packet *packet);
+/* The call of a step or a hook begins. */
+void sim_terms_calls (unsigned worker, const struct reel_call *call, enum reel_adapter_class class);
 
 /* --- client.c ----------------------------------------------------------------------------- */
 

@@ -15,7 +15,6 @@
 #include "worker/loop.h"
 
 #define READ_MAX 1024
-#define FENCED_MAX 64
 
 struct reel_loop {
     struct reel_timer *first; /* the soonest */
@@ -30,8 +29,6 @@ struct worker {
     struct reel_registry *registry;
     struct reel_link *link;
     struct sim_inbox inbox;
-    struct reel_lease fenced[FENCED_MAX]; /* what it was told is not its own any more */
-    unsigned fenced_count;
 };
 
 static struct worker workers[SIM_WORKERS_MAX];
@@ -228,6 +225,7 @@ start_work (struct reel_adapter *base, struct reel_task *task)
     work->timer.due = work_due;
     work->timer.context = work;
     reel_task_set_state (task, work);
+    sim_terms_calls (adapter->worker->number, call, base->class);
     if (call->hook == REEL_HOOK_NONE)
         work->step = sim_oracle_calls (adapter->worker->number, call, base->class);
     if (adapter->kind == JOB && base->class == REEL_ADAPTER_RESUMABLE && call->hook == REEL_HOOK_NONE
@@ -258,6 +256,7 @@ static enum reel_status
 start_inner (struct reel_adapter *base, struct reel_task *task)
 {
     struct adapter *adapter = adapter_of (base);
+    sim_terms_calls (adapter->worker->number, reel_task_call (task), base->class);
     (void) sim_oracle_calls (adapter->worker->number, reel_task_call (task), base->class);
     return adapter->inner->start (adapter->inner, task);
 }
@@ -319,33 +318,6 @@ fill_registry (struct worker *worker)
 
 /* --- the connection ------------------------------------------------------------------------- */
 
-static struct reel_lease
-lease_in (struct reel_slice header)
-{
-    struct reel_lease lease = {0};
-    struct reel_slice bytes;
-    if (reel_scan_find (header, reel_slice_text ("lease"), &bytes))
-        SIM_HOLDS ("form", reel_lease_read (bytes, &lease), "a lease that is none");
-    return lease;
-}
-
-static void
-note_fenced (struct worker *worker, struct reel_slice header)
-{
-    worker->fenced[worker->fenced_count++ % FENCED_MAX] = lease_in (header);
-}
-
-/* A lease that was fenced is not spoken of any more. */
-static void
-before_report (struct worker *worker, struct reel_slice header)
-{
-    struct reel_lease lease = lease_in (header);
-    for (unsigned i = 0; i < worker->fenced_count && i < FENCED_MAX; i++)
-        SIM_HOLDS ("fencing", !reel_lease_equal (worker->fenced[i], lease),
-                   "worker %u reports under lease %llu, which was fenced", worker->number,
-                   (unsigned long long) lease.counter);
-}
-
 /* What was reported arrives, and the answer takes until the lease is about to end, or has ended. */
 static void
 after_report (struct worker *worker)
@@ -369,7 +341,7 @@ send_message (void *context, enum reel_command command, struct reel_slice header
                                         reel_slice_text (reel_message_spec (command)->name), header,
                                         document != NULL ? *document : REEL_SLICE_NONE};
     if (command == REEL_REPORT)
-        before_report (worker, header);
+        sim_terms_reports (worker->number, header);
     sim_trace (header, "worker %u: says %s", worker->number, reel_message_spec (command)->name);
     sim_net_send (worker->number, frames, document != NULL ? 4 : 3);
     if (command == REEL_REPORT)
@@ -420,7 +392,7 @@ start (struct worker *worker)
     SIM_TRACE ("worker %u: starts", worker->number);
     worker->up = true;
     worker->dead = false;
-    worker->fenced_count = 0;
+    sim_terms_begin (worker->number);
     worker->stopped_until_us = 0;
     worker->turn_us = sim_now_us;
     sim_net_connect (worker->number);
@@ -470,8 +442,7 @@ read_inbox (struct worker *worker)
         for (unsigned frame = 0; frame < packet->frame_count; frame++)
             frames[frame] = sim_packet_frame (packet, frame);
         sim_trace (frames[2], "worker %u: hears %.*s", worker->number, REEL_TEXT (frames[1]));
-        if (reel_slice_is (frames[1], "FENCED"))
-            note_fenced (worker, frames[2]);
+        sim_terms_heard (packet);
         reel_link_message (worker->link, frames, packet->frame_count);
         free (packet);
     }
@@ -486,6 +457,7 @@ sim_worker_turn (unsigned number)
         return;
     }
     sim_enter (SIM_WORKER + (int) number);
+    sim_terms_turn (number);
     run_timers (&worker->loop);
     read_inbox (worker);
     if (reel_link_end_turn (worker->link)) {

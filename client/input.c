@@ -149,16 +149,16 @@ take_line (struct reel_slice *text)
     return line;
 }
 
-/* More than one line, of which the first that is not blank is a JSON text. */
-static bool
-is_lines (struct reel_slice text)
+/* REEL_OK: more than one line, of which the first that is not blank is a JSON text. */
+static enum reel_status
+check_lines (struct reel_slice text)
 {
     struct reel_buf document = {0};
     text = trim (text);
     struct reel_slice first = trim (take_line (&text));
-    bool lines = text.len > 0 && first.len > 0 && reel_json_read (first, &document, NULL) == REEL_OK;
+    enum reel_status status = text.len > 0 && first.len > 0 ? reel_json_read (first, &document, NULL) : REEL_INVALID;
     reel_buf_free (&document);
-    return lines;
+    return status;
 }
 
 static enum reel_status
@@ -196,8 +196,11 @@ reel_inputs_add_bytes (struct reel_inputs *inputs, const char *name, struct reel
     if (trim (bytes).len == 0)
         return reel_error_set (err, REEL_INVALID, "malformed", NULL, "there is no document in it");
     enum reel_status status = add_json (inputs, name, 0, bytes);
-    if (status != REEL_OK || inputs->list[inputs->count - 1].status == REEL_OK || !is_lines (bytes))
+    if (status != REEL_OK || inputs->list[inputs->count - 1].status == REEL_OK)
         return status;
+    status = check_lines (bytes);
+    if (status != REEL_OK)
+        return status == REEL_NO_MEMORY ? status : REEL_OK;
     drop_last (inputs);
     return add_lines (inputs, name, bytes);
 }

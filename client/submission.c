@@ -9,16 +9,11 @@
 
 #define ID_KEY "workflow_id"
 
-static bool
-is_map (struct reel_slice document)
-{
-    return reel_scan_check (document, REEL_DEPTH_MAX, NULL) == REEL_OK && reel_scan_type (document) == REEL_MAP;
-}
-
 bool
 reel_submission_id (struct reel_slice document, struct reel_slice *workflow_id)
 {
-    return is_map (document) && reel_scan_find_str (document, ID_KEY, workflow_id);
+    return reel_scan_check (document, REEL_DEPTH_MAX, NULL) == REEL_OK && reel_scan_type (document) == REEL_MAP
+           && reel_scan_find_str (document, ID_KEY, workflow_id);
 }
 
 /* Copies a map without the key whose value is nil, and with it at the end. */
@@ -46,7 +41,10 @@ reel_submission_prepare (struct reel_slice document, struct reel_slice workflow_
                          struct reel_slice *used)
 {
     struct reel_slice present, found = REEL_SLICE_NONE;
-    bool map = is_map (document);
+    enum reel_status checked = reel_scan_check (document, REEL_DEPTH_MAX, NULL);
+    if (checked == REEL_NO_MEMORY)
+        return checked; /* for all that is known it is a map, and must not leave without an id */
+    bool map = checked == REEL_OK && reel_scan_type (document) == REEL_MAP;
     bool has_key = map && reel_scan_find (document, reel_slice_text (ID_KEY), &present);
     bool has_nil = has_key && reel_scan_type (present) == REEL_NIL;
     size_t start = out->len;

@@ -48,7 +48,8 @@ function (reel_public_library name)
         lib${name}_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
                                      LINK_DEPENDS "${exports}"
     )
-    target_link_options (lib${name}_shared PRIVATE "-Wl,--version-script=${exports}")
+    # nodelete: jansson may hold a function of ours (proto/json.c).
+    target_link_options (lib${name}_shared PRIVATE "-Wl,--version-script=${exports}" "-Wl,-z,nodelete")
     install (TARGETS lib${name}_static lib${name}_shared DESTINATION "${CMAKE_INSTALL_LIBDIR}")
     # Relative, so that an installation can be moved.
     file (RELATIVE_PATH reel_pc_prefix "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")

@@ -643,8 +643,32 @@ parse_error (struct reel_slice json, const json_error_t *error, struct reel_erro
     return malformed (err, error->line, error->column, error->text);
 }
 
+/* Where memory is out while it gathers a token, jansson goes on with what it has of it: a text that lacks a character, or a
+ * closing quote, behind which it would look for another. So its allocations are watched, and after one that failed it gets
+ * nothing any more. This goes for our reading alone; whoever else uses jansson in this process notices nothing. */
+static _Thread_local enum { ELSEWHERE, READING, MEMORY_OUT } reading;
+static json_malloc_t others_malloc;
+static json_free_t others_free;
+
+static void *
+watched_malloc (size_t size)
+{
+    void *memory = reading == MEMORY_OUT ? NULL : others_malloc (size);
+    if (memory == NULL && reading == READING)
+        reading = MEMORY_OUT;
+    return memory;
+}
+
+/* Before there are threads; for good, so a library that has this in it stays once it is loaded. */
+__attribute__ ((constructor)) static void
+begin_watching (void)
+{
+    json_get_alloc_funcs (&others_malloc, &others_free);
+    json_set_alloc_funcs (watched_malloc, others_free);
+}
+
 static enum reel_status
-read_text (struct reel_slice json, struct reel_buf *out, struct reel_error *err)
+read_tree (struct reel_slice json, struct reel_buf *out, struct reel_error *err)
 {
     json_error_t error = {0}; /* jansson does not touch it when its first allocation fails */
     json_t *root = json_loadb ((const char *) json.data, json.len,
@@ -653,11 +677,20 @@ read_text (struct reel_slice json, struct reel_buf *out, struct reel_error *err)
         return parse_error (json, &error, err);
     struct reader reader = {.out = out, .err = err};
     struct place whole = {0};
-    size_t start = out->len;
     enum reel_status status = read_value (&reader, root, &whole, 0);
     json_decref (root);
-    if (status == REEL_OK)
-        status = reel_buf_status (out);
+    return status == REEL_OK ? reel_buf_status (out) : status;
+}
+
+static enum reel_status
+read_text (struct reel_slice json, struct reel_buf *out, struct reel_error *err)
+{
+    size_t start = out->len;
+    reading = READING;
+    enum reel_status status = read_tree (json, out, err);
+    if (reading == MEMORY_OUT)
+        status = REEL_NO_MEMORY;
+    reading = ELSEWHERE;
     if (status != REEL_OK)
         out->len = start;
     return status;

@@ -12,14 +12,15 @@
 #include "tests/sim/sim.h"
 
 #define REQUESTS_MAX 256
-#define RERUNS_MAX (SIM_FLOWS_MAX - 34)
+#define RERUNS_MAX 30
+#define ANEW_MAX 8 /* so many that are forgotten are submitted again */
 
 enum { PRODUCER, OPERATOR, AUDITOR };
 
 struct order {
     char id[16];
-    struct reel_buf document, header;
-    int64_t at_us; /* when to say it, or say it again */
+    struct reel_buf document, other; /* the one that it is about, and one under the same id */
+    int64_t at_us;                   /* when to say it, or say it again */
     bool acknowledged;
 };
 
@@ -28,6 +29,7 @@ struct request {
     enum reel_command command;
     unsigned client;
     unsigned order;
+    uint64_t document; /* hash */
     bool answered;
 };
 
@@ -36,14 +38,14 @@ struct audit {
     uint64_t after, before;
     uint64_t list_request; /* the newest; answers to others are late */
     size_t listed;
-    uint64_t receipts; /* bits of flows whose receipt was told */
+    bool receipts[SIM_FLOWS_MAX]; /* whose was told? */
     int64_t again_us;
 };
 
 static struct order orders[SIM_FLOWS_MAX];
 static struct request requests[REQUESTS_MAX];
 static uint64_t request_id;
-static unsigned reruns;
+static unsigned reruns, anew;
 static int64_t operator_us;
 static struct audit audit;
 static struct reel_message message;
@@ -133,19 +135,30 @@ pack_step (struct reel_buf *out, unsigned number)
 }
 
 static void
+begin_document (struct reel_buf *out, const char *id, uint32_t steps)
+{
+    reel_pack_map (out, 2);
+    pack_pair (out, "workflow_id", id);
+    reel_pack_text (out, "steps");
+    reel_pack_array (out, steps);
+}
+
+static void
 make_order (unsigned number)
 {
     struct order *order = &orders[number];
     uint32_t steps = 1 + (uint32_t) sim_below (SIM_STEPS_MAX);
     snprintf (order->id, sizeof order->id, "wf%u", number);
-    reel_pack_map (&order->document, 2);
-    pack_pair (&order->document, "workflow_id", order->id);
-    reel_pack_text (&order->document, "steps");
-    reel_pack_array (&order->document, steps);
+    begin_document (&order->other, order->id, 1);
+    reel_pack_map (&order->other, 2);
+    pack_pair (&order->other, "step_id", "s0");
+    pack_pair (&order->other, "modality", "echo");
+    begin_document (&order->document, order->id, steps);
     for (uint32_t i = 0; i < steps; i++)
         pack_step (&order->document, i);
     order->at_us = (int64_t) sim_below ((uint64_t) sim_plan.faults_us);
-    SIM_HOLDS ("memory", reel_buf_status (&order->document) == REEL_OK, "out of memory");
+    SIM_HOLDS ("memory", reel_buf_status (&order->document) == REEL_OK && reel_buf_status (&order->other) == REEL_OK,
+               "out of memory");
 }
 
 /* --- asking --------------------------------------------------------------------------------- */
@@ -162,7 +175,9 @@ ask (unsigned client, unsigned order)
 {
     struct reel_buf header = {0}, id = {0};
     struct request *request = &requests[++request_id % REQUESTS_MAX];
-    *request = (struct request){request_id, message.command, client, order, false};
+    *request = (struct request){.id = request_id, .command = message.command, .client = client, .order = order};
+    if (message.command == REEL_SUBMIT)
+        request->document = sim_hash (message.document);
     reel_pack_uint (&id, request_id);
     reel_message_set (&message, REEL_F_REQUEST_ID, reel_buf_slice (&id));
     reel_message_encode (&message, &header);
@@ -180,8 +195,14 @@ static void
 submit (unsigned number)
 {
     struct order *order = &orders[number];
+    const struct sim_flow *known = order->acknowledged ? sim_oracle_find (reel_slice_text (order->id)) : NULL;
+    if (known != NULL && known->forgotten && anew++ >= ANEW_MAX) {
+        order->at_us = SIM_NEVER;
+        return;
+    }
+    bool other = known != NULL && !known->forgotten && sim_below (2) == 0;
     struct reel_message *request = begin (REEL_SUBMIT);
-    reel_message_set_document (request, reel_buf_slice (&order->document));
+    reel_message_set_document (request, reel_buf_slice (other ? &order->other : &order->document));
     if (sim_below (3) == 0)
         reel_message_set_int (request, REEL_F_PRIORITY, (int64_t) sim_below (5) - 2);
     if (sim_below (8) == 0)
@@ -371,7 +392,7 @@ hear_receipt (void)
     for (size_t i = 0; i < sim_oracle_flow_count (); i++)
         if (!sim_oracle_flow (i)->forgotten
             && reel_slice_is (message.value[REEL_F_WORKFLOW_ID].s, sim_oracle_flow (i)->id))
-            audit.receipts |= UINT64_C (1) << i;
+            audit.receipts[i] = true;
 }
 
 static void
@@ -383,15 +404,44 @@ hear_stats (void)
     audit.stats_done = true;
 }
 
+/* Was this document, or (not `same`) another accepted under its id? */
+static bool
+was_accepted (const struct request *request, bool same)
+{
+    for (size_t i = 0; i < sim_oracle_flow_count (); i++) {
+        const struct sim_flow *flow = sim_oracle_flow (i);
+        if (strcmp (flow->id, orders[request->order].id) == 0 && (flow->document == request->document) == same)
+            return true;
+    }
+    return false;
+}
+
+static void
+hear_submitted (const struct request *request)
+{
+    struct order *order = &orders[request->order];
+    if (message.command == REEL_OK_SUBMIT) {
+        SIM_HOLDS ("acknowledged is kept", was_accepted (request, true), "%s was lost, or is another", order->id);
+        order->acknowledged = true;
+        order->at_us = sim_below (4) == 0 && !sim_calm ? sim_now_us + (int64_t) sim_below (20000000) : SIM_NEVER;
+        return;
+    }
+    struct reel_slice code = message.command == REEL_CLIENT_ERROR ? message.value[REEL_F_CODE].s : REEL_SLICE_NONE;
+    if (reel_slice_is (code, "conflict")) {
+        SIM_HOLDS ("answers", was_accepted (request, false), "%s is refused, and is no other than it was", order->id);
+        sim_counts.conflicts++;
+        order->at_us = SIM_NEVER;
+        return;
+    }
+    SIM_HOLDS ("answers", reel_slice_is (code, "overloaded") || reel_slice_is (code, "draining"),
+               "a document is refused: %.*s", REEL_TEXT (message.value[REEL_F_MESSAGE].s));
+}
+
 static void
 hear (const struct request *request)
 {
-    if (request->client == PRODUCER && message.command == REEL_OK_SUBMIT) {
-        SIM_HOLDS ("acknowledged is kept", sim_oracle_find (reel_slice_text (orders[request->order].id)) != NULL,
-                   "%s was lost", orders[request->order].id);
-        orders[request->order].acknowledged = true;
-        orders[request->order].at_us = sim_below (4) == 0 && !sim_calm ? sim_now_us + (int64_t) sim_below (20000000)
-                                                                       : SIM_NEVER;
+    if (request->client == PRODUCER) {
+        hear_submitted (request);
     } else if (message.command == REEL_OK_EVENTS) {
         hear_events (request->client);
     } else if (request->id == audit.list_request && message.command == REEL_OK_LIST) {
@@ -400,10 +450,6 @@ hear (const struct request *request)
         hear_receipt ();
     } else if (request->client == AUDITOR && message.command == REEL_OK_STATS) {
         hear_stats ();
-    } else if (request->client == PRODUCER) {
-        struct reel_slice code = message.command == REEL_CLIENT_ERROR ? message.value[REEL_F_CODE].s : REEL_SLICE_NONE;
-        SIM_HOLDS ("answers", reel_slice_is (code, "overloaded") || reel_slice_is (code, "draining"),
-                   "a document is refused: %.*s", REEL_TEXT (message.value[REEL_F_MESSAGE].s));
     }
 }
 
@@ -464,7 +510,7 @@ ask_everything (void)
     if (!audit.stats_done)
         ask_about (AUDITOR, REEL_STATS, NULL);
     for (size_t i = 0; i < sim_oracle_flow_count (); i++)
-        if ((audit.receipts >> i & 1) == 0 && !sim_oracle_flow (i)->forgotten)
+        if (!audit.receipts[i] && !sim_oracle_flow (i)->forgotten)
             ask_about (AUDITOR, REEL_RECEIPT, sim_oracle_flow (i));
 }
 
@@ -473,7 +519,7 @@ sim_clients_done (void)
 {
     bool done = audit.begun && audit.events_done && audit.list_done && audit.stats_done;
     for (size_t i = 0; i < sim_oracle_flow_count () && done; i++)
-        done = (audit.receipts >> i & 1) != 0 || sim_oracle_flow (i)->forgotten;
+        done = audit.receipts[i] || sim_oracle_flow (i)->forgotten;
     return done;
 }
 
@@ -489,7 +535,7 @@ sim_clients_explain (void)
         if (flow->state != SIM_ENDED)
             fprintf (stderr, "%s is %s at step %u (%s)%s\n", flow->id, states[flow->state], flow->next,
                      flow->steps[flow->next].modality, flow->paused ? ", paused" : "");
-        else if (audit.begun && (audit.receipts >> i & 1) == 0)
+        else if (audit.begun && !audit.receipts[i])
             fprintf (stderr, "nobody told the receipt of %s\n", flow->id);
     }
     if (audit.begun && !(audit.events_done && audit.list_done && audit.stats_done))
@@ -505,7 +551,7 @@ sim_clients_begin (void)
     memset (&audit, 0, sizeof audit);
     memset (orders, 0, sizeof orders);
     audit.again_us = SIM_NEVER;
-    request_id = reruns = 0;
+    request_id = reruns = anew = 0;
     operator_us = (int64_t) sim_below (5000000);
     for (unsigned i = 0; i < sim_plan.flows; i++)
         make_order (i);
@@ -514,8 +560,10 @@ sim_clients_begin (void)
 void
 sim_clients_end (void)
 {
-    for (unsigned i = 0; i < SIM_FLOWS_MAX; i++)
+    for (unsigned i = 0; i < SIM_FLOWS_MAX; i++) {
         reel_buf_free (&orders[i].document);
+        reel_buf_free (&orders[i].other);
+    }
 }
 
 int64_t
@@ -552,4 +600,18 @@ sim_clients_heal (void)
     operator_us = sim_now_us;
     for (unsigned i = 0; i < sim_plan.flows; i++)
         orders[i].at_us = orders[i].acknowledged ? SIM_NEVER : sim_now_us;
+}
+
+void
+sim_client_crash (unsigned client)
+{
+    sim_counts.client_crashes++;
+    SIM_TRACE ("client %u: crashes", client);
+    sim_net_connect (SIM_WORKERS_MAX + client);
+    for (unsigned i = 0; i < REQUESTS_MAX; i++)
+        if (requests[i].client == client)
+            requests[i].id = 0;
+    for (unsigned i = 0; i < sim_plan.flows && client == PRODUCER; i++)
+        if (orders[i].at_us == SIM_NEVER && sim_below (4) == 0)
+            orders[i].at_us = sim_now_us + (int64_t) sim_below (5000000);
 }

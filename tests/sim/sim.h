@@ -20,7 +20,7 @@
 #include "worker/registry.h"
 
 #define SIM_WORKERS_MAX 4
-#define SIM_FLOWS_MAX 64
+#define SIM_FLOWS_MAX 128
 #define SIM_STEPS_MAX 5
 #define SIM_NEVER INT64_MAX
 #define SIM_EPOCH_US (INT64_C (1700000000) * 1000000) /* when the world begins, by a wall clock that is right */
@@ -42,6 +42,7 @@
     C (broker_crashes)                                                                                                 \
     C (broker_stops)                                                                                                   \
     C (worker_crashes)                                                                                                 \
+    C (client_crashes)                                                                                                 \
     C (drains)                                                                                                         \
     C (power_cuts)                                                                                                     \
     C (torn_commits)                                                                                                   \
@@ -63,6 +64,7 @@
     C (resumed_calls)                                                                                                  \
     C (retries)                                                                                                        \
     C (fenced)                                                                                                         \
+    C (conflicts)                                                                                                      \
     C (overloaded)                                                                                                     \
     C (replays)                                                                                                        \
     C (snapshots)                                                                                                      \
@@ -231,6 +233,7 @@ void sim_client_receive (unsigned client, struct sim_packet *packet); /* takes i
 int64_t sim_clients_next_us (void);
 void sim_clients_turn (void);
 void sim_clients_heal (void);
+void sim_client_crash (unsigned client); /* it forgets what it asked, and what it was told */
 /* Is everything that was accepted over, and has everything been asked that was to be asked in the end? */
 bool sim_clients_done (void);
 /* Says on standard error what is missing. */

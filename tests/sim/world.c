@@ -187,7 +187,7 @@ static void
 strike (void)
 {
     unsigned worker = (unsigned) sim_below (sim_plan.workers);
-    switch (sim_below (16)) {
+    switch (sim_below (17)) {
     case 0:
     case 1: sim_broker_crash (); break;
     case 2: sim_broker_terminate (); break;
@@ -206,6 +206,7 @@ strike (void)
     case 12: sim_net_cut ((unsigned) sim_below (SIM_PEERS)); break;
     case 13:
     case 14: sim_broker_disk_fault (); break;
+    case 15: sim_client_crash ((unsigned) sim_below (SIM_CLIENT_PEERS)); break;
     default:
         sim_jump_clock ((int) sim_below (SIM_PROCESSES),
                         ((int64_t) sim_below (4000000) - 2000000) * (sim_below (2) == 0 ? 1 : 100000));

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,6 +44,16 @@ sweep (const char *mark)
     return found;
 }
 
+/* When the one it guards was begun in a step itself, whoever ends that step must not take the guard for a part of it: what
+ * the guard has to kill carries a mark of its own, and would be left. Written over where the kernel shows it. */
+static void
+wipe (const char *name)
+{
+    char *value = getenv (name);
+    if (value != NULL)
+        memset (value, '-', strlen (value));
+}
+
 /* Holds nothing of what was open before, and hears no signal: it ends after the one it guards. */
 static void
 let_go (int pipe_fd)
@@ -66,6 +77,8 @@ guard (int pipe_fd, const char *mark)
 {
     const struct timespec pause = {.tv_nsec = SWEEP_MS * 1000000L};
     char byte;
+    wipe (REEL_GUARD_VARIABLE);
+    wipe ("REEL_IDEMPOTENCY_KEY");
     let_go (pipe_fd);
     while (read (3, &byte, 1) < 0 && errno == EINTR)
         ;

@@ -209,11 +209,11 @@ class Stopped(Case):
 class Orphans(Case):
     NAMES = {"self", "near", "far", "orphan"}
 
-    def check_that_all_end(self, process):
+    def check_that_all_end(self, process, end=None):
         until(lambda: {name for name, _ in self.starts()} == self.NAMES, "all of them are there")
         pids = [int(pid) for _, _, pid in self.lines()]
         self.assertTrue(all(harness.lives(pid) for pid in pids))
-        process.kill()
+        (end or process.kill)()
         until(lambda: not any(harness.lives(pid) for pid in pids), "they end with it")
 
     def test_killed_worker_leaves_nothing_running(self):
@@ -227,6 +227,21 @@ class Orphans(Case):
         path = self.stage.file("a.json", workflow(step("a", "stubborn")))
         config = self.stage.file("worker.zpl", self.config)
         self.check_that_all_end(self.stage.start_reel("run", "--config", config, path))
+
+    def test_killed_step_takes_a_local_run_in_it_along(self):
+        """The outer one is killed, or kills its step when the grace is over: the inner one's own guard sees to its step."""
+        path = self.stage.file("a.json", workflow(step("a", "stubborn")))
+        inner = self.stage.file("worker.zpl", self.config)
+        script = self.stage.file("nested", f"#!/bin/sh\nexec {harness.BIN / 'reel'} run --config {inner} {path}\n")
+        script.chmod(0o755)
+        nested = f"modality\n    nested\n        adapter = exec\n        command = {script}\n        grace_ms = 10\n"
+        config = self.stage.file("outer.zpl", nested)
+        outer = self.stage.file("outer.json", workflow(step("a", "nested")))
+        self.check_that_all_end(self.stage.start_reel("run", "--config", config, outer))
+        (self.stage.directory / "ledger").unlink()
+        run = self.stage.start_reel("run", "--config", config, outer)
+        self.check_that_all_end(run, lambda: run.signal(signal.SIGINT))
+        self.assertEqual(130, run.wait().code)
 
     def test_guard_ends_with_its_worker(self):
         self.stage.broker(*BROKER)

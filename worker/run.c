@@ -354,6 +354,8 @@ take_confirmed (struct reel_run *run, int64_t confirmed_us)
         run->doubted = false;
     if (run->phase == PHASE_DURABLE)
         reel_run_dispatch (run);
+    else if (run->phase == PHASE_CLAIM)
+        reel_run_hook_dispatch (run);
 }
 
 static enum reel_status
@@ -376,7 +378,8 @@ take_cancel (struct reel_run *run)
     /* A hook after the outcome has a right to its end. */
     run->abort = (run->phase == PHASE_CALL && !REEL_MUTANT_IS (36))
                  || (run->phase == PHASE_HOOK && run->hook.point == REEL_HOOK_PRE_STEP);
-    if (run->phase == PHASE_CALL || run->phase == PHASE_HOOK)
+    if (run->phase == PHASE_CALL || run->phase == PHASE_HOOK
+        || (run->phase == PHASE_CLAIM && run->hook.point != REEL_HOOK_PRE_STEP))
         return REEL_OK;
     enum reel_status status = REEL_OK;
     if (run->current.begun)
@@ -388,7 +391,7 @@ take_cancel (struct reel_run *run)
 static bool
 must_end_its_step (const struct reel_run *run)
 {
-    return run->phase == PHASE_CALL || run->phase == PHASE_HOOK
+    return run->phase == PHASE_CALL || run->phase == PHASE_HOOK || run->phase == PHASE_CLAIM
            || (run->phase == PHASE_DURABLE && run->current.handed_checkpoint.len > 0);
 }
 

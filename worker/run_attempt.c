@@ -136,8 +136,8 @@ protected_work_may_go (struct reel_run *run)
     return false;
 }
 
-static bool
-other_work_may_go (struct reel_run *run)
+bool
+reel_run_undoubted (struct reel_run *run)
 {
     run->confirm = run->confirm || run->doubted;
     return !run->doubted || REEL_MUTANT_IS (61);
@@ -146,7 +146,7 @@ other_work_may_go (struct reel_run *run)
 void
 reel_run_dispatch (struct reel_run *run)
 {
-    if (!(reel_run_idempotent (run) ? other_work_may_go (run) : protected_work_may_go (run))) {
+    if (!(reel_run_idempotent (run) ? reel_run_undoubted (run) : protected_work_may_go (run))) {
         run->phase = PHASE_DURABLE;
         return;
     }

@@ -75,6 +75,13 @@ pack_payload (struct reel_run *run, enum reel_hook_point point)
     return reel_buf_status (out);
 }
 
+void
+reel_run_hook_dispatch (struct reel_run *run)
+{
+    run->dispatch = reel_run_undoubted (run);
+    run->phase = run->dispatch ? PHASE_HOOK : PHASE_CLAIM;
+}
+
 /* Dispatches hook `index`; false: there are no more of them. */
 static bool
 dispatch (struct reel_run *run, uint32_t index)
@@ -82,8 +89,7 @@ dispatch (struct reel_run *run, uint32_t index)
     if (!run->look_up_hook (run->registry, run->hook.point, index, &run->hook.found))
         return false;
     run->hook.index = index;
-    run->phase = PHASE_HOOK;
-    run->dispatch = true;
+    reel_run_hook_dispatch (run);
     return true;
 }
 

@@ -18,6 +18,7 @@
 enum reel_run_phase {
     PHASE_NEW,     /* nothing happened yet */
     PHASE_ROOM,    /* the outbox is full: the next attempt waits until it is not */
+    PHASE_CLAIM,   /* a hook waits until the lease is known to be ours still */
     PHASE_HOOK,    /* a hook is open */
     PHASE_DURABLE, /* step.started is reported; the call waits for reel_run_dispatch() to allow it */
     PHASE_CALL,    /* a dispatch is open */
@@ -113,6 +114,8 @@ enum reel_status reel_run_make_context (struct reel_run *run) REEL_MUST_USE;
 struct reel_call reel_run_open_call (const struct reel_run *run);
 /* Dispatches it, or waits (PHASE_DURABLE) until that is allowed. */
 void reel_run_dispatch (struct reel_run *run);
+/* False: this process was stopped, and the lease may be somebody else's. It asks. */
+bool reel_run_undoubted (struct reel_run *run);
 bool reel_run_may_retry (const struct reel_run *run, const struct reel_failure *failure);
 /* Reports step.retrying, and sets the time of the next attempt: `delay_ms` from now. */
 enum reel_status reel_run_retry (struct reel_run *run, const struct reel_failure *failure,
@@ -126,6 +129,8 @@ struct reel_run_receipt reel_run_own_receipt (const struct reel_run *run);
 enum reel_status reel_run_hooks_begin (struct reel_run *run, enum reel_hook_point point, bool *begun) REEL_MUST_USE;
 /* Dispatches the one after it; false: there is none. */
 bool reel_run_hooks_next (struct reel_run *run);
+/* Dispatches the one that was found, or waits (PHASE_CLAIM) until that is allowed. */
+void reel_run_hook_dispatch (struct reel_run *run);
 /* The open hook failed: fails the step if that was before it, and makes the workflow's error. */
 enum reel_status reel_run_hook_failed (struct reel_run *run, const struct reel_failure *failure) REEL_MUST_USE;
 

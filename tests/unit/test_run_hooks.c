@@ -448,6 +448,90 @@ START_TEST (yield_lets_a_hook_after_a_step_finish)
 }
 END_TEST
 
+/* --- a lease that may be somebody else's ------------------------------------------------------ */
+
+/* This process did not run for as long as a lease lives. */
+static void
+stall (void)
+{
+    run_bench_pass_ms (&bench, 20000);
+    run_bench_feed (&bench, (struct reel_run_event){.kind = REEL_RUN_TICK, .stalled_us = 10000 * 1000});
+}
+
+START_TEST (stalled_run_calls_no_hook_before_its_lease_is_confirmed)
+{
+    run_bench_start (&bench, TWO);
+    go_on ();
+    stall ();
+    run_bench_forget (&bench);
+    go_on ();
+    run_bench_expect (&bench, "succeeded a", "confirm");
+    run_bench_answer (&bench);
+    run_bench_expect (&bench, "hook post_step log a");
+    stall ();
+    go_on ();
+    run_bench_expect (&bench, "started b 1 idempotent hold", "confirm");
+    go_on (); /* nothing is open */
+    /* An answer to what was sent before it was stopped says nothing. */
+    run_bench_feed (&bench, (struct reel_run_event){.kind = REEL_RUN_CONFIRMED, .confirmed_us = 1});
+    run_bench_ack_all (&bench);
+    run_bench_expect (&bench, "confirm");
+    run_bench_confirm (&bench);
+    run_bench_expect (&bench, "hook pre_step log b");
+}
+END_TEST
+
+START_TEST (cancel_before_a_hook_was_called_does_without_one_before_a_step_only)
+{
+    run_bench_start (&bench, TWO);
+    go_on ();
+    go_on ();
+    stall ();
+    go_on ();
+    run_bench_forget (&bench);
+    run_bench_cancel (&bench);
+    run_bench_expect (&bench, "failed b cancelled", "confirm");
+    run_bench_cancel (&bench);
+    run_bench_expect (&bench, NULL);
+    run_bench_confirm (&bench);
+    run_bench_expect (&bench, "hook on_failure log b");
+    go_on ();
+    run_bench_expect (&bench, "ended cancelled", "END");
+}
+END_TEST
+
+START_TEST (cancel_before_the_hook_after_a_step_was_called_lets_it_be_called)
+{
+    run_bench_start (&bench, TWO);
+    go_on ();
+    stall ();
+    go_on ();
+    run_bench_cancel (&bench);
+    run_bench_forget (&bench);
+    run_bench_confirm (&bench);
+    run_bench_expect (&bench, "hook post_step log a");
+    go_on ();
+    run_bench_expect (&bench, "ended cancelled", "END");
+    ck_assert_int_eq (status_of ("a"), REEL_STEP_SUCCEEDED);
+}
+END_TEST
+
+START_TEST (yield_before_a_hook_was_called_lets_it_be_called)
+{
+    run_bench_start (&bench, TWO);
+    go_on ();
+    go_on ();
+    stall ();
+    go_on ();
+    run_bench_forget (&bench);
+    run_bench_yield (&bench);
+    run_bench_expect (&bench, NULL);
+    run_bench_confirm (&bench);
+    go_on ();
+    run_bench_expect (&bench, "hook pre_step log b", "retrying b yielded 0", "yielded", "END");
+}
+END_TEST
+
 START_TEST (progress_and_checkpoints_of_a_hook_are_nobodys)
 {
     run_bench_start (&bench, WORKFLOW (STEP ("a", "resum", "")));
@@ -593,6 +677,10 @@ main (void)
     tcase_add_test (tc, failing_hook_after_the_last_outcome_fails_a_cancelled_workflow);
     tcase_add_test (tc, yield_gives_a_step_back_whose_hooks_are_through);
     tcase_add_test (tc, yield_lets_a_hook_after_a_step_finish);
+    tcase_add_test (tc, stalled_run_calls_no_hook_before_its_lease_is_confirmed);
+    tcase_add_test (tc, cancel_before_a_hook_was_called_does_without_one_before_a_step_only);
+    tcase_add_test (tc, cancel_before_the_hook_after_a_step_was_called_lets_it_be_called);
+    tcase_add_test (tc, yield_before_a_hook_was_called_lets_it_be_called);
     tcase_add_test (tc, progress_and_checkpoints_of_a_hook_are_nobodys);
     tcase_add_test (tc, acknowledgement_while_a_hook_is_open_dispatches_nothing);
     tc = tcase (suite, "context");

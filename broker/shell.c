@@ -36,7 +36,7 @@
 /* Of one client, read ahead: they may be as large as REEL_REQUEST_FRAME_BYTES_MAX. */
 #define CLIENT_WAITING_MAX 256
 #define CLOSE_LINGER_MS 1000
-/* How long requests are answered `draining` at least, and at most when nothing else is left to do. */
+/* How long requests are answered `draining` at least, and at most, however many come. */
 #define DRAIN_US_MIN 50000
 #define DRAIN_US_MAX 1000000
 #define CONTEXT_SOCKETS_MAX 16
@@ -290,10 +290,12 @@ receive (struct reel_shell *shell)
 static enum reel_status
 turn_away (struct reel_shell *shell)
 {
+    if (shell->rounds.clock_us - shell->stopping_us >= DRAIN_US_MAX)
+        return REEL_OK;
     enum reel_status status = drain (shell, REEL_SOCKET_CLIENT, CLIENT_MESSAGES_MAX);
     if (status != REEL_OK && status != REEL_AGAIN)
         return status;
-    shell->eager = shell->eager || (status == REEL_OK && shell->rounds.clock_us - shell->stopping_us < DRAIN_US_MAX);
+    shell->eager = shell->eager || status == REEL_OK;
     return REEL_OK;
 }
 

@@ -1,4 +1,5 @@
 """The broker as a process: what it says when it starts, what it keeps when it is killed, how it ends."""
+import contextlib
 import os
 import pathlib
 import resource
@@ -280,6 +281,28 @@ class Broker(unittest.TestCase):
                 if refused:
                     return
         self.fail("nobody was told")
+
+    def test_terminated_it_ends_though_requests_keep_coming(self):
+        """More than it can answer: such as take longer to read than to write."""
+        ping = [b"REEL1", b"PING", msgpack.packb({f"unknown{n}": n for n in range(2000)})]
+        self.start()
+        with self.context.socket(zmq.DEALER) as client:
+            client.linger = 0
+            client.connect(self.endpoints["client"])
+            client.send_multipart(ping)
+            self.assertEqual(b"OK", client.recv_multipart()[1])
+            latest = None
+            while self.process.poll() is None:
+                with contextlib.suppress(zmq.Again):
+                    for _ in range(2000):
+                        client.send_multipart(ping, zmq.DONTWAIT)
+                if not latest:
+                    self.process.send_signal(signal.SIGTERM)
+                    latest = time.monotonic() + DEADLINE_MS / 1000
+                self.assertLess(time.monotonic(), latest, "it does not end")
+                while client.poll(0):
+                    client.recv_multipart()
+        self.assertEqual(EX_OK, self.process.returncode)
 
     def test_terminated_it_tells_who_waits(self):
         self.start()

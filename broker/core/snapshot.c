@@ -383,7 +383,7 @@ interval_us (const struct reel_core *core)
 static bool
 wants_time (const struct reel_core *core)
 {
-    return core->setup.snapshot_bytes > 0 && core->setup.retain_ms > 0 && !core->snapshot_open && !core->disk_low
+    return core->setup.snapshot_bytes > 0 && core->setup.retain_ms > 0 && !core->snapshot_open
            && core->last_seq > core->snapshot.seq;
 }
 
@@ -393,7 +393,7 @@ static bool
 is_due (const struct reel_core *core)
 {
     uint64_t bytes = core->setup.snapshot_bytes, retained = core->setup.retain_bytes / SNAPSHOTS_RETAINED;
-    if (bytes == 0 || core->disk_low || core->last_seq == core->snapshot.seq)
+    if (bytes == 0 || core->last_seq == core->snapshot.seq)
         return false;
     if (core->setup.retain_bytes > 0 && retained < bytes)
         bytes = retained;
@@ -464,6 +464,9 @@ enum reel_status
 reel_snapshot_tick (struct reel_core *core, struct reel_effects *effects)
 {
     enum reel_status status = REEL_OK;
+    /* What room is left is for what is under way to end in; one that was begun may need far more. */
+    if (core->disk_low)
+        return REEL_OK;
     /* One to begin in a batch, and none where one ended: then a batch says where recovery goes from. */
     if (!core->snapshot_open && !effects->snapshot_begins && !effects->snapshot_ends && is_due (core))
         status = begin (core, effects);
@@ -473,6 +476,8 @@ reel_snapshot_tick (struct reel_core *core, struct reel_effects *effects)
 int64_t
 reel_snapshot_wake_us (const struct reel_core *core, const struct reel_effects *effects)
 {
+    if (core->disk_low)
+        return INT64_MAX;
     if (core->snapshot_open)
         return core->now.monotonic_us + (has_its_share (core, effects) ? NEXT_BATCH_US : 0);
     if (!wants_time (core))

@@ -175,6 +175,37 @@ START_TEST (waits_while_the_disk_is_nearly_full)
 }
 END_TEST
 
+/* One that was begun, too: what it still has to say may be more than the disk has left. */
+START_TEST (stands_still_while_the_disk_is_nearly_full)
+{
+    int64_t wake_us = 0;
+    broker.setup.snapshot_piece_bytes = 1;
+    broker_start (&broker);
+    for (int i = 0; i < 20; i++) {
+        char id[32];
+        snprintf (id, sizeof id, "live%d", i);
+        submit (id);
+    }
+    churn (1);
+    while (broker.begun == broker.snapshot)
+        pass ();
+    size_t before = broker.snapshots;
+    reel_core_disk_low (broker.core, true);
+    for (int i = 0; i < 50; i++)
+        broker_tick (&broker);
+    ck_assert_uint_eq (broker.snapshots, before);
+    struct reel_core_time now = {broker.wall_us, broker.monotonic_us};
+    ck_assert_int_eq (reel_core_tick (broker.core, now, &broker.effects, &wake_us), REEL_OK);
+    ck_assert_int_gt (wake_us, broker.monotonic_us + 1000);
+    reel_core_disk_low (broker.core, false);
+    for (int i = 0; i < 50; i++)
+        broker_tick (&broker);
+    ck_assert_uint_eq (broker.snapshots, before + 1);
+    broker_restart (&broker);
+    ck_assert_str_eq (gauge ("queued"), "20");
+}
+END_TEST
+
 /* Everything that a workflow can carry goes through a snapshot and a restart, into the hands of its next worker. */
 START_TEST (carries_everything)
 {
@@ -377,6 +408,7 @@ main (void)
     tcase_add_test (tests, is_journaled_in_pieces);
     tcase_add_test (tests, is_abandoned_by_a_restart);
     tcase_add_test (tests, waits_while_the_disk_is_nearly_full);
+    tcase_add_test (tests, stands_still_while_the_disk_is_nearly_full);
     tcase_add_test (tests, carries_everything);
     tcase_add_test (tests, forgets_by_size);
     tcase_add_test (tests, forgets_by_age);

@@ -95,7 +95,7 @@ reel_map_settle (struct reel_map *map, size_t slots)
 bool
 reel_map_settling (const struct reel_map *map)
 {
-    return map->old != NULL;
+    return map->old != NULL && !is_crowded (map);
 }
 
 static void

@@ -45,7 +45,7 @@ void reel_map_remove (struct reel_map *map, uint64_t key);
 enum reel_status reel_map_forget (struct reel_map *map, uint64_t least, uint64_t left) REEL_MUST_USE;
 /* Moves what is in so many slots of the table before. */
 void reel_map_settle (struct reel_map *map, size_t slots);
-/* Is there a table before? */
+/* Is there something to settle? Not where the table is full: then the next entry makes room. */
 bool reel_map_settling (const struct reel_map *map);
 void reel_map_free (struct reel_map *map);
 

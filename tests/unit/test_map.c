@@ -143,6 +143,27 @@ START_TEST (forgets)
 }
 END_TEST
 
+/* Where all that may move is moved but there is no room for it, only another entry goes on with it. */
+START_TEST (does_not_wait_for_what_cannot_settle)
+{
+    enum { COUNT = 20000, LEFT = 48 };
+    for (uint64_t i = 1; i <= COUNT; i++)
+        ck_assert_int_eq (reel_map_put (&map, i, i), REEL_OK);
+    ck_assert_int_eq (reel_map_forget (&map, COUNT + 1, 0), REEL_OK);
+    for (uint64_t i = COUNT + 1; i <= COUNT + LEFT; i++)
+        ck_assert_int_eq (reel_map_put (&map, i, i), REEL_OK);
+    ck_assert_ptr_nonnull (map.old);
+    for (size_t turns = 0; reel_map_settling (&map); turns++) {
+        ck_assert_uint_lt (turns, 1000);
+        reel_map_settle (&map, 100);
+    }
+    ck_assert_int_eq (reel_map_put (&map, COUNT + LEFT + 1, COUNT + LEFT + 1), REEL_OK);
+    ck_assert_ptr_null (map.old);
+    for (uint64_t i = 1; i <= COUNT + LEFT + 1; i++)
+        ck_assert_uint_eq (reel_map_get (&map, i), i <= COUNT ? 0 : i);
+}
+END_TEST
+
 int
 main (void)
 {
@@ -156,6 +177,7 @@ main (void)
     tcase_add_test (tests, grows_and_does_not_slow_down_when_emptied_and_filled_again);
     tcase_add_test (tests, grows_a_little_at_a_time);
     tcase_add_test (tests, forgets);
+    tcase_add_test (tests, does_not_wait_for_what_cannot_settle);
     suite_add_tcase (suite, tests);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);

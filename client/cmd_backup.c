@@ -54,7 +54,23 @@ fail (const char *path)
     return EX_IOERR;
 }
 
-/* The directory may be there already, a journal in it not. */
+/* The directory may be there already, a journal in it not; nor what belongs to one, which a broker would take for the
+ * copy's. */
+static int
+look_for_journal (const char *directory)
+{
+    static const char *const names[] = {"journal.db", "journal.db-wal", "journal.tail"};
+    char path[PATH_BYTES];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void) snprintf (path, sizeof path, "%s/%s", directory, names[i]);
+        if (access (path, F_OK) != 0)
+            continue;
+        errno = EEXIST;
+        return fail (path);
+    }
+    return EX_OK;
+}
+
 static int
 open_file (struct backup *backup)
 {
@@ -66,10 +82,9 @@ open_file (struct backup *backup)
     }
     if (mkdir (backup->directory, 0700) != 0 && errno != EEXIST)
         return fail (backup->directory);
-    if (access (backup->path, F_OK) == 0) {
-        errno = EEXIST;
-        return fail (backup->path);
-    }
+    int code = look_for_journal (backup->directory);
+    if (code != EX_OK)
+        return code;
     backup->file = open (backup->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     return backup->file < 0 ? fail (backup->part) : EX_OK;
 }

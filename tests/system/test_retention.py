@@ -202,6 +202,13 @@ class Backup(Kept):
         self.assertEqual(EX_IOERR, done.code)
         self.assertIn("copy/journal.db: File exists", done.err)
         self.assertEqual(EX_IOERR, stage.reel("backup", "nowhere/copy").code)
+        # What is left of another journal would be read as a part of the copy.
+        for name in ("journal.db-wal", "journal.tail"):
+            (stage.directory / name).mkdir()
+            (stage.directory / name / name).touch()
+            done = stage.reel("backup", name)
+            self.assertEqual(EX_IOERR, done.code)
+            self.assertIn(f"{name}/{name}: File exists", done.err)
         # One at a time; who began it may go on.
         _, header, _ = stage.ask(b"BACKUP")
         copy = header["copy"]

@@ -31,6 +31,7 @@ struct broker {
     struct reel_rounds rounds;
     struct reel_shell_stats stats;
     struct sim_inbox inboxes[2]; /* by enum reel_socket */
+    uint64_t epoch;
     int64_t wake_us, beat_us;
     bool disk_low;
 
@@ -140,6 +141,13 @@ send_one (const struct reel_effects *effects, const struct reel_send *send)
         reel_core_unroutable (broker.core, peer);
 }
 
+static void
+publish_one (struct reel_slice topic, struct reel_slice body)
+{
+    sim_oracle_publishes (topic, body);
+    sim_net_publish (topic, body);
+}
+
 static enum reel_status
 send_out (void *context, const struct reel_effects *effects)
 {
@@ -147,8 +155,8 @@ send_out (void *context, const struct reel_effects *effects)
     for (size_t i = 0; i < effects->send_count; i++)
         send_one (effects, &effects->sends[i]);
     for (size_t i = 0; i < effects->publish_count; i++)
-        sim_oracle_publishes (reel_effects_slice (effects, effects->publishes[i].topic),
-                              reel_effects_body (effects, &effects->publishes[i]));
+        publish_one (reel_effects_slice (effects, effects->publishes[i].topic),
+                     reel_effects_body (effects, &effects->publishes[i]));
     broker.eager = true;
     return REEL_OK;
 }
@@ -247,6 +255,17 @@ beat (void)
     if (!sim_calm && sim_chance (50))
         broker.disk_low = !broker.disk_low;
     reel_core_disk_low (broker.core, broker.disk_low);
+    SIM_HOLDS ("durable first", broker.rounds.last_seq <= sim_oracle_last_seq (), "a beat tells of event %llu",
+               (unsigned long long) broker.rounds.last_seq);
+    struct reel_buf body = {0};
+    struct reel_message message;
+    reel_message_init (&message, REEL_EVENT_BEAT);
+    reel_message_set_uint (&message, REEL_F_SEQ, broker.rounds.last_seq);
+    reel_message_set_uint (&message, REEL_F_EPOCH, broker.epoch);
+    reel_message_set_uint (&message, REEL_F_AT_US, (uint64_t) broker.rounds.now.wall_us);
+    reel_message_encode (&message, &body);
+    sim_net_publish (reel_slice_text ("beat"), reel_buf_slice (&body));
+    reel_buf_free (&body);
 }
 
 static void
@@ -321,6 +340,7 @@ begin_epoch (int64_t lease_ms, struct reel_error *err)
         return status;
     }
     sim_oracle_committed ();
+    broker.epoch = batch.epoch;
     rounds->last_seq = reel_journal_last_seq (broker.journal);
     status = send_out (NULL, effects);
     reel_effects_clear (effects);

@@ -212,6 +212,17 @@ submit (unsigned number)
     order->at_us = sim_now_us + 500000 + (int64_t) sim_below (3000000);
 }
 
+uint64_t
+sim_client_ask_events (unsigned client, uint64_t after)
+{
+    struct reel_message *request = begin (REEL_EVENTS);
+    reel_message_set_uint (request, REEL_F_AFTER, after);
+    if (sim_below (2) == 0)
+        reel_message_set_uint (request, REEL_F_LIMIT, 1 + sim_below (30));
+    ask (client, 0);
+    return request_id;
+}
+
 static void
 resolve (const struct sim_flow *flow)
 {
@@ -442,6 +453,8 @@ hear (const struct request *request)
 {
     if (request->client == PRODUCER) {
         hear_submitted (request);
+    } else if (request->client == SIM_FOLLOWER) {
+        sim_follower_told (request->id, &message);
     } else if (message.command == REEL_OK_EVENTS) {
         hear_events (request->client);
     } else if (request->id == audit.list_request && message.command == REEL_OK_LIST) {
@@ -461,6 +474,11 @@ sim_client_receive (unsigned client, struct sim_packet *packet)
     struct reel_error err = {0};
     for (unsigned i = 0; i < packet->frame_count; i++)
         frames[i] = sim_packet_frame (packet, i);
+    if (client == SIM_SUBSCRIBER) {
+        sim_follower_delivered (sim_packet_frame (packet, 0), sim_packet_frame (packet, 1));
+        free (packet);
+        return;
+    }
     SIM_HOLDS ("form", reel_scan_find (frames[2], reel_slice_text ("request_id"), &id) && reel_scan_value (id, &value),
                "an answer without a request_id");
     struct request *request = &requests[value.u % REQUESTS_MAX];
@@ -517,7 +535,7 @@ ask_everything (void)
 bool
 sim_clients_done (void)
 {
-    bool done = audit.begun && audit.events_done && audit.list_done && audit.stats_done;
+    bool done = audit.begun && audit.events_done && audit.list_done && audit.stats_done && sim_follower_done ();
     for (size_t i = 0; i < sim_oracle_flow_count () && done; i++)
         done = audit.receipts[i] || sim_oracle_flow (i)->forgotten;
     return done;
@@ -540,6 +558,8 @@ sim_clients_explain (void)
     }
     if (audit.begun && !(audit.events_done && audit.list_done && audit.stats_done))
         fprintf (stderr, "nobody told all events, workflows or figures\n");
+    if (!sim_follower_done ())
+        fprintf (stderr, "who follows has not been given every event\n");
 }
 
 /* --- the doors ------------------------------------------------------------------------------ */
@@ -555,11 +575,13 @@ sim_clients_begin (void)
     operator_us = (int64_t) sim_below (5000000);
     for (unsigned i = 0; i < sim_plan.flows; i++)
         make_order (i);
+    sim_follower_begin ();
 }
 
 void
 sim_clients_end (void)
 {
+    sim_follower_end ();
     for (unsigned i = 0; i < SIM_FLOWS_MAX; i++) {
         reel_buf_free (&orders[i].document);
         reel_buf_free (&orders[i].other);
@@ -570,6 +592,7 @@ int64_t
 sim_clients_next_us (void)
 {
     int64_t next = operator_us < audit.again_us ? operator_us : audit.again_us;
+    next = sim_follower_next_us () < next ? sim_follower_next_us () : next;
     for (unsigned i = 0; i < sim_plan.flows; i++)
         next = orders[i].at_us < next ? orders[i].at_us : next;
     return next;
@@ -578,6 +601,8 @@ sim_clients_next_us (void)
 void
 sim_clients_turn (void)
 {
+    if (sim_follower_next_us () <= sim_now_us)
+        sim_follower_turn ();
     for (unsigned i = 0; i < sim_plan.flows; i++)
         if (orders[i].at_us <= sim_now_us)
             submit (i);
@@ -611,6 +636,10 @@ sim_client_crash (unsigned client)
     for (unsigned i = 0; i < REQUESTS_MAX; i++)
         if (requests[i].client == client)
             requests[i].id = 0;
+    if (client == SIM_FOLLOWER) {
+        sim_net_connect (SIM_WORKERS_MAX + SIM_SUBSCRIBER);
+        sim_follower_crash ();
+    }
     for (unsigned i = 0; i < sim_plan.flows && client == PRODUCER; i++)
         if (orders[i].at_us == SIM_NEVER && sim_below (4) == 0)
             orders[i].at_us = sim_now_us + (int64_t) sim_below (5000000);

@@ -18,7 +18,8 @@ struct line {
     unsigned socket, connection;
     int64_t part_until_us;
     bool part_keeps;
-    int64_t last_us[2]; /* arrival of the newest message, each way */
+    int64_t deaf_until_us; /* what it subscribes to has not arrived yet */
+    int64_t last_us[2];    /* arrival of the newest message, each way */
     struct sim_inbox waiting;
 };
 
@@ -184,6 +185,13 @@ send (unsigned peer, bool to_broker, const struct reel_slice *frames, size_t cou
         sim_net_cut (peer);
 }
 
+/* Its subscription has to be made anew. */
+static void
+unsubscribe (struct line *line)
+{
+    line->deaf_until_us = sim_now_us + (int64_t) sim_below (sim_below (2) == 0 ? 10000 : 2000000);
+}
+
 /* --- the doors ---------------------------------------------------------------------------- */
 
 void
@@ -212,6 +220,7 @@ sim_net_connect (unsigned peer)
 {
     lines[peer].socket++;
     lines[peer].connection = 0;
+    unsubscribe (&lines[peer]);
     lines[peer].last_us[0] = lines[peer].last_us[1] = 0;
     sim_inbox_clear (&lines[peer].waiting);
 }
@@ -221,6 +230,7 @@ sim_net_cut (unsigned peer)
 {
     sim_counts.cut++;
     lines[peer].connection++;
+    unsubscribe (&lines[peer]);
     SIM_TRACE ("peer %u: the connection broke", peer);
 }
 
@@ -234,6 +244,7 @@ sim_net_broker (bool up)
     for (unsigned i = 0; i < SIM_PEERS; i++) {
         struct sim_packet *packet;
         lines[i].connection++;
+        unsubscribe (&lines[i]);
         while ((packet = sim_inbox_take (&lines[i].waiting)) != NULL) {
             packet->life = life;
             packet->connection = lines[i].connection;
@@ -297,6 +308,15 @@ sim_net_reply (struct reel_slice route, const struct reel_slice *frames, size_t 
         return sim_chance (3000); /* not everybody has noticed yet */
     send (peer, false, frames, count);
     return true;
+}
+
+void
+sim_net_publish (struct reel_slice topic, struct reel_slice body)
+{
+    unsigned peer = SIM_WORKERS_MAX + SIM_SUBSCRIBER;
+    const struct reel_slice frames[] = {topic, body};
+    if (lines[peer].deaf_until_us <= sim_now_us && !sim_chance (300))
+        send (peer, false, frames, 2);
 }
 
 int64_t

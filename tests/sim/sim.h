@@ -7,8 +7,8 @@
  *
  *     world.c    time, chance, faults, the phases     net.c      messages on their way
  *     broker.c   the broker's process                 worker.c   a worker's process, its loop and its adapters
- *     client.c   producers, operators, subscribers    oracle.c   what must hold, after every step
- *     terms.c    for how long a lease is good
+ *     client.c   producers, operators, an auditor     follower.c somebody who follows all events
+ *     oracle.c   what must hold, after every step     terms.c    for how long a lease is good
  */
 #ifndef REEL_TESTS_SIM_SIM_H
 #define REEL_TESTS_SIM_SIM_H
@@ -64,6 +64,7 @@
     C (resumed_calls)                                                                                                  \
     C (retries)                                                                                                        \
     C (fenced)                                                                                                         \
+    C (followed)                                                                                                       \
     C (conflicts)                                                                                                      \
     C (overloaded)                                                                                                     \
     C (replays)                                                                                                        \
@@ -133,10 +134,12 @@ void sim_fail (const char *invariant, const char *format, ...) __attribute__ ((n
 /* --- net.c -------------------------------------------------------------------------------- */
 
 #define SIM_FRAMES_MAX 4
-#define SIM_CLIENT_PEERS 3
+#define SIM_CLIENT_PEERS 5
 
 /* One end of a connection that is not the broker's. Workers first, then clients. */
 enum { SIM_PEERS = SIM_WORKERS_MAX + SIM_CLIENT_PEERS };
+/* Clients of a file of their own: one asks, the other is subscribed. */
+enum { SIM_FOLLOWER = 3, SIM_SUBSCRIBER };
 
 #define SIM_ROUTE_BYTES 32
 
@@ -168,6 +171,8 @@ void sim_net_part (unsigned peer, int64_t until_us, bool kept);
 /* Sends to the broker, or from it. False: nobody is there of that name. */
 void sim_net_send (unsigned peer, const struct reel_slice *frames, size_t count);
 bool sim_net_reply (struct reel_slice route, const struct reel_slice *frames, size_t count);
+/* To the subscriber, if it is there, and unless it gets lost. */
+void sim_net_publish (struct reel_slice topic, struct reel_slice body);
 /* When the next message arrives; takes it (NULL: it got lost). */
 int64_t sim_net_next_us (void);
 struct sim_packet *sim_net_take (void);
@@ -238,6 +243,23 @@ void sim_client_crash (unsigned client); /* it forgets what it asked, and what i
 bool sim_clients_done (void);
 /* Says on standard error what is missing. */
 void sim_clients_explain (void);
+
+/* Asks for events after that one; the number of the request. */
+uint64_t sim_client_ask_events (unsigned client, uint64_t after);
+
+/* --- follower.c --------------------------------------------------------------------------- */
+
+struct reel_message;
+
+void sim_follower_begin (void);
+void sim_follower_end (void);
+void sim_follower_delivered (struct reel_slice topic, struct reel_slice body);
+void sim_follower_told (uint64_t request, const struct reel_message *reply);
+void sim_follower_crash (void);
+int64_t sim_follower_next_us (void);
+void sim_follower_turn (void);
+/* Was every event given to him that is there? */
+bool sim_follower_done (void);
 
 /* --- oracle.c ----------------------------------------------------------------------------- */
 

@@ -15,7 +15,7 @@
 
 /* Directories inside one another that are removed; what lies deeper stays. */
 #define DEPTH_MAX 64
-/* How often the workflow's directory may go away between making it and making the step's in it. */
+/* How often the workflow's directory may come and go while the step's is made in it. */
 #define VANISHINGS_MAX 1000
 
 enum reel_status
@@ -114,24 +114,47 @@ reel_directory_remove (const char *path)
     free (parent);
 }
 
+/* Makes both under another name, and gives them theirs at once: what is not empty is taken away by nobody. ENOTEMPTY: the
+ * one above is there after all. */
+static int
+make_both (const char *path)
+{
+    const char *leaf = strrchr (path, '/'), *above = memrchr (path, '/', (size_t) (leaf - path));
+    char *parent = strndup (path, (size_t) (leaf - path)), *aside = NULL, *inside = NULL;
+    struct stat about;
+    int made = -1, error;
+    if (parent == NULL || asprintf (&aside, "%.*s/.XXXXXX", (int) (above - path), path) < 0)
+        aside = NULL;
+    else if (mkdtemp (aside) != NULL && asprintf (&inside, "%s%s", aside, leaf) < 0)
+        inside = NULL;
+    if (inside != NULL && mkdir (inside, 0755) == 0 && stat (inside, &about) == 0
+        && chmod (aside, about.st_mode & 07777) == 0)
+        made = rename (aside, parent);
+    error = errno;
+    if (made < 0 && inside != NULL)
+        (void) rmdir (inside);
+    if (made < 0 && aside != NULL)
+        (void) rmdir (aside);
+    free (parent);
+    free (aside);
+    free (inside);
+    errno = error == EEXIST ? ENOTEMPTY : error;
+    return made;
+}
+
 /* Makes a directory and the one above it, which somebody who leaves it empty takes away (reel_directory_remove): a call
  * that was given up and returns late does that in a thread of its own, another worker on this root in its process. */
 static int
-make_pair (char *path)
+make_pair (const char *path)
 {
-    char *slash = strrchr (path, '/');
-    int made = -1;
     for (int i = 0; i < VANISHINGS_MAX; i++) {
-        *slash = '\0';
-        made = mkdir (path, 0755);
-        *slash = '/';
-        if (made < 0 && errno != EEXIST)
-            return -1;
-        made = mkdir (path, 0755);
-        if (made == 0 || errno != ENOENT)
-            break;
+        int made = mkdir (path, 0755);
+        if (made < 0 && errno == ENOENT)
+            made = make_both (path);
+        if (made == 0 || (errno != ENOENT && errno != ENOTEMPTY))
+            return made;
     }
-    return made;
+    return -1;
 }
 
 enum reel_status

@@ -239,7 +239,7 @@ END_TEST
 
 START_TEST (many_workers_are_told_apart)
 {
-    char name[8];
+    char name[16];
     for (int i = 0; i < 40; i++) {
         snprintf (name, sizeof name, "w%d", i);
         broker_ready (&broker, name, 1, "'echo'");

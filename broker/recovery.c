@@ -96,6 +96,17 @@ read_record (void *context, struct reel_slice bytes, struct reel_error *err)
     return reel_record_read (bytes, &record, &event, err);
 }
 
+static enum reel_status
+compare (const struct reel_core *replayed, const struct reel_core *recovered, struct reel_error *err)
+{
+    uint64_t digest = reel_core_digest (replayed), expected = reel_core_digest (recovered);
+    if (digest == 0 || expected == 0)
+        return REEL_NO_MEMORY;
+    return digest == expected ? REEL_OK
+                              : reel_error_set (err, REEL_INVALID, "damaged", NULL,
+                                                "the last snapshot is not what the records before it lead to");
+}
+
 /* All that is kept, from its oldest batch on. Where nothing has been removed, it must lead to where recovery from the last
  * snapshot leads. */
 static enum reel_status
@@ -111,9 +122,8 @@ check_all (struct reel_journal *journal, const struct reel_core *recovered, uint
         status = reel_core_create (&setup, &replay.core);
         if (status == REEL_OK)
             status = recover (journal, true, &replay, err);
-        if (status == REEL_OK && reel_core_digest (replay.core) != reel_core_digest (recovered))
-            status = reel_error_set (err, REEL_INVALID, "damaged", NULL,
-                                     "the last snapshot is not what the records before it lead to");
+        if (status == REEL_OK)
+            status = compare (replay.core, recovered, err);
         reel_core_destroy (&replay.core);
     }
     *records = replay.count;

@@ -223,6 +223,7 @@ reel_core_digest (const struct reel_core *core)
     static const uint8_t key[REEL_FINGERPRINT_KEY_BYTES] = {0};
     struct reel_buf state = {0};
     uint64_t digest = 0;
+    bool failed = false;
     reel_snapshot_pack_broker (&state, core, &core->snapshot);
     reel_pack_bool (&state, core->snapshot_open);
     for (size_t i = 0; i < core->roll.count; i++) {
@@ -233,9 +234,11 @@ reel_core_digest (const struct reel_core *core)
         reel_pack_bin (&state, flow->document);
         reel_pack_bin (&state, flow->provenance);
         digest ^= reel_hash_fingerprint (key, reel_buf_slice (&state)) + flow->accepted_seq;
+        failed |= state.failed;
         reel_buf_clear (&state);
     }
     digest ^= reel_hash_fingerprint (key, reel_buf_slice (&state));
+    failed |= state.failed;
     reel_buf_free (&state);
-    return digest;
+    return failed ? 0 : digest;
 }

@@ -221,7 +221,7 @@ enum reel_status reel_core_start (struct reel_core *core, struct reel_core_time 
 void reel_core_row_pack (struct reel_buf *out, const struct reel_journal_row *row);
 /* How many workflows it knows. */
 void reel_core_count (const struct reel_core *core, uint64_t *live, uint64_t *ended);
-/* A digest of the durable state, for comparing a live core with a replayed one. */
+/* A digest of the durable state, for comparing a live core with a replayed one. 0: memory is out. */
 uint64_t reel_core_digest (const struct reel_core *core);
 
 #endif

@@ -403,6 +403,15 @@ is_due (const struct reel_core *core)
            || (wants_time (core) && core->now.wall_us - core->snapshot.at_us >= interval_us (core));
 }
 
+/* For all of it, before the reserve: half a snapshot would be room that is taken, and gives none back. */
+static bool
+has_room (const struct reel_core *core)
+{
+    const struct reel_shell_stats *shell = core->setup.shell;
+    return shell == NULL
+           || shell->disk_free_bytes + shell->journal_free_bytes >= core->live_bytes + shell->disk_reserve_bytes;
+}
+
 static enum reel_status
 begin (struct reel_core *core, struct reel_effects *effects)
 {
@@ -468,7 +477,8 @@ reel_snapshot_tick (struct reel_core *core, struct reel_effects *effects)
     if (core->disk_low)
         return REEL_OK;
     /* One to begin in a batch, and none where one ended: then a batch says where recovery goes from. */
-    if (!core->snapshot_open && !effects->snapshot_begins && !effects->snapshot_ends && is_due (core))
+    if (!core->snapshot_open && !effects->snapshot_begins && !effects->snapshot_ends && is_due (core)
+        && has_room (core))
         status = begin (core, effects);
     return status == REEL_OK && core->snapshot_open ? go_on (core, effects) : status;
 }

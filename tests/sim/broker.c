@@ -355,6 +355,7 @@ start (void)
     reel_core_setup_defaults (&setup);
     setup.seed = sim_below (UINT64_MAX);
     setup.shell = &broker.stats;
+    broker.stats.disk_free_bytes = INT64_MAX; /* it is the core that is told whether that is little */
     setup.heartbeat_ms = sim_plan.heartbeat_ms;
     setup.lease_ms = sim_plan.lease_ms;
     if (sim_plan.seed % 5 == 0 && !sim_calm) { /* with other terms than before */

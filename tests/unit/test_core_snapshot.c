@@ -175,6 +175,24 @@ START_TEST (waits_while_the_disk_is_nearly_full)
 }
 END_TEST
 
+START_TEST (does_not_begin_without_room)
+{
+    struct reel_shell_stats shell = {.disk_reserve_bytes = 1000};
+    broker.setup.shell = &shell;
+    broker_start (&broker);
+    submit ("live");
+    shell.disk_free_bytes = 1000;
+    shell.journal_free_bytes = strtoul (gauge ("live_bytes"), NULL, 10) - 1;
+    ck_assert_uint_gt (shell.journal_free_bytes, 0);
+    for (int i = 0; i < 100; i++)
+        pass ();
+    ck_assert_uint_eq (broker.snapshots, 0);
+    shell.journal_free_bytes++;
+    broker_tick (&broker);
+    ck_assert_uint_eq (broker.snapshots, 1);
+}
+END_TEST
+
 /* One that was begun, too: what it still has to say may be more than the disk has left. */
 START_TEST (stands_still_while_the_disk_is_nearly_full)
 {
@@ -408,6 +426,7 @@ main (void)
     tcase_add_test (tests, is_journaled_in_pieces);
     tcase_add_test (tests, is_abandoned_by_a_restart);
     tcase_add_test (tests, waits_while_the_disk_is_nearly_full);
+    tcase_add_test (tests, does_not_begin_without_room);
     tcase_add_test (tests, stands_still_while_the_disk_is_nearly_full);
     tcase_add_test (tests, carries_everything);
     tcase_add_test (tests, forgets_by_size);

@@ -66,8 +66,10 @@ reel_backup_reply (struct reel_core *core, const struct reel_asker *asker, const
 {
     const struct reel_message *in = &core->in;
     uint64_t offset = reel_message_has (in, REEL_F_OFFSET) ? in->value[REEL_F_OFFSET].u : 0;
+    /* Meanwhile the copy may have been dropped, and another begun. */
+    bool current = core->copy != 0 && (!reel_message_has (in, REEL_F_COPY) || in->value[REEL_F_COPY].u == core->copy);
     if (reading->status != REEL_OK) {
-        enum reel_status status = drop (core, effects);
+        enum reel_status status = current ? drop (core, effects) : REEL_OK;
         return status == REEL_OK
                    ? reel_request_refuse (core, asker, "internal", NULL, NULL,
                                           "the copy of the journal could not be made: is its disk full?", effects)
@@ -86,7 +88,7 @@ reel_backup_reply (struct reel_core *core, const struct reel_asker *asker, const
     reel_message_set_bool (ok, REEL_F_MORE, bytes == 0 || offset + reading->body.len < bytes);
     reel_message_set_document (ok, reel_buf_slice (&core->receipt));
     enum reel_status status = reel_request_reply (core, asker, effects);
-    return status == REEL_OK && fetched && core->copy != 0 ? drop (core, effects) : status;
+    return status == REEL_OK && fetched && current ? drop (core, effects) : status;
 }
 
 enum reel_status

@@ -415,6 +415,35 @@ START_TEST (backup_that_fails)
 }
 END_TEST
 
+/* Who lets go of a copy again and again lets go of nobody else's. */
+START_TEST (backup_of_another)
+{
+    char header[128];
+    broker.copy_bytes = 10;
+    broker_start (&broker);
+    broker_client (&broker, "c", "BACKUP", "{}", NULL);
+    snprintf (header, sizeof header, "{'copy':%s,'offset':10}", broker_header (&broker, "/copy"));
+    broker.hold_readings = true;
+    for (int i = 0; i < 3; i++)
+        broker_client (&broker, "c", "BACKUP", header, NULL);
+    broker_answer (&broker);
+    broker_client (&broker, "d", "BACKUP", "{}", NULL);
+    broker_answer (&broker);
+    broker.readings_gone = true;
+    broker_answer (&broker);
+    broker.readings_gone = false;
+    broker_answer (&broker);
+    broker_answer (&broker);
+    ck_assert_str_eq (broker_header (&broker, "/more"), "true");
+    snprintf (header, sizeof header, "{'copy':%s}", broker_header (&broker, "/copy"));
+    while (broker.held_count > 0)
+        broker_answer (&broker);
+    broker.hold_readings = false;
+    broker_client (&broker, "d", "BACKUP", header, NULL);
+    ck_assert_str_eq (broker_header (&broker, "/bytes"), "10");
+}
+END_TEST
+
 int
 main (void)
 {
@@ -436,6 +465,7 @@ main (void)
     tcase_add_test (tests, backup_that_nobody_fetches);
     tcase_add_test (tests, backup_without_room);
     tcase_add_test (tests, backup_that_fails);
+    tcase_add_test (tests, backup_of_another);
     suite_add_tcase (suite, tests);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);

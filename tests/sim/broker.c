@@ -26,6 +26,8 @@ struct broker {
     int64_t start_us;         /* when it is started again */
     int64_t stopped_until_us; /* by SIGSTOP */
     int64_t turn_us;          /* when it has something to do */
+    int64_t came_round_us;    /* when it had */
+    int64_t gathers_us;       /* listened_us when the first of the pending records was decided; -1: there is none */
     struct reel_core *core;
     struct reel_journal *journal;
     struct reel_rounds rounds;
@@ -47,6 +49,9 @@ static const char *const restarts[] = {"what was not synced is there, and still 
                                        "what was not synced is there in part"};
 
 static struct broker broker;
+/* For how long a broker could hear its workers: time that it stood still, or had not read all that was there, is no such
+ * time. */
+static int64_t listened_us;
 static struct disk *disk;
 static bool disk_faulty; /* something was made to fail since it was last restarted */
 static bool disk_is_full;
@@ -165,7 +170,8 @@ static void
 hand (void *context, struct reel_batch *batch)
 {
     (void) context;
-    sim_oracle_handed (&batch->effects);
+    sim_oracle_handed (&batch->effects, broker.gathers_us < 0 ? listened_us : broker.gathers_us);
+    broker.gathers_us = -1;
     broker.work = batch;
     broker.carried = false;
     if (!sim_calm && sim_plan.disasters > 0 && sim_chance (50))
@@ -269,9 +275,19 @@ beat (void)
 }
 
 static void
+listen (void)
+{
+    int64_t passed_us = sim_now_us - broker.came_round_us, most_us = 2 * broker.rounds.pause_us_max;
+    if (broker.rounds.all_heard)
+        listened_us += passed_us < most_us ? passed_us : most_us;
+    broker.came_round_us = sim_now_us;
+}
+
+static void
 turn (void)
 {
     sim_enter (SIM_BROKER);
+    listen ();
     reel_rounds_keep_time (&broker.rounds, reel_clock_monotonic_us (), reel_clock_wall_us ());
     broker.eager = false;
     if (broker.work != NULL && broker.carried && broker.done_us <= sim_now_us)
@@ -285,6 +301,8 @@ turn (void)
                                                   &broker.wake_us);
         SIM_HOLDS ("memory", status == REEL_OK, "the core cannot tick: %s", reel_status_name (status));
     }
+    if (broker.gathers_us < 0 && broker.rounds.pending->effects.records.len > 0)
+        broker.gathers_us = listened_us;
     enum reel_status status = reel_rounds_pass_on (&broker.rounds);
     SIM_HOLDS ("memory", status == REEL_OK, "a batch cannot be passed on: %s", reel_status_name (status));
     beat ();
@@ -333,7 +351,8 @@ begin_epoch (int64_t lease_ms, struct reel_error *err)
     if (status != REEL_OK)
         return status;
     struct reel_journal_batch batch = reel_effects_batch (effects);
-    sim_oracle_handed (effects);
+    sim_oracle_handed (effects, listened_us);
+    sim_oracle_leases_begin (lease_ms);
     status = reel_journal_append (broker.journal, &batch, err);
     if (status != REEL_OK) {
         sim_oracle_unknown ();
@@ -385,7 +404,8 @@ start (void)
         return;
     }
     broker.up = true;
-    broker.turn_us = sim_now_us;
+    broker.turn_us = broker.came_round_us = sim_now_us;
+    broker.gathers_us = -1;
     sim_net_broker (true);
 }
 
@@ -396,6 +416,7 @@ sim_broker_begin (void)
 {
     broker = (struct broker){.start_us = 0};
     disk_faulty = disk_is_full = false;
+    listened_us = 0;
     disk = disk_create ("sim", sim_below (UINT64_MAX));
 }
 
@@ -510,6 +531,12 @@ sim_broker_heal (void)
     broker.stopped_until_us = 0;
     if (!broker.up && broker.start_us > sim_now_us)
         broker.start_us = sim_now_us;
+}
+
+int64_t
+sim_broker_listened_us (void)
+{
+    return listened_us;
 }
 
 bool

@@ -24,6 +24,8 @@ struct oracle {
     uint64_t *events;                  /* their hashes, by seq - 1 */
     size_t event_cap;
     struct reel_lease newest_lease;
+    int64_t decided_us; /* the batch that was handed over: see sim_oracle_handed() */
+    int64_t lease_ms, leases_begin_us;
     bool paused;
     struct sim_flow flows[SIM_FLOWS_MAX];
     size_t flow_count, ended_count, forgotten_count;
@@ -186,6 +188,7 @@ apply_assigned (struct sim_flow *flow, const struct reel_message *event)
                    "%s: somebody is back who was not lost", flow->id);
         flow->lost -= flow->lost > 0;
         flow->state = SIM_RUNNING;
+        flow->granted_us = oracle.decided_us;
         sim_counts.returned++;
         return;
     }
@@ -208,6 +211,7 @@ apply_assigned (struct sim_flow *flow, const struct reel_message *event)
     sim_counts.redeliveries += flow->deliveries > 0;
     oracle.newest_lease = flow->lease = lease;
     flow->lease_good = true;
+    flow->granted_us = oracle.decided_us;
     flow->report_index = 0;
     flow->deliveries++;
     flow->in_flight = false;
@@ -348,6 +352,16 @@ check_taken_back (const struct sim_flow *flow, bool held)
                flow->id, (unsigned long long) flow->lost);
 }
 
+/* A lease ends when its holder could have been heard for a whole term, and was not. */
+static void
+check_expired (const struct sim_flow *flow)
+{
+    int64_t from_us = flow->granted_us > oracle.leases_begin_us ? flow->granted_us : oracle.leases_begin_us;
+    SIM_HOLDS ("leases", sim_broker_listened_us () - from_us >= oracle.lease_ms * 1000,
+               "%s: its worker is given up, and could have been heard for %lld ms only", flow->id,
+               (long long) (sim_broker_listened_us () - from_us) / 1000);
+}
+
 static void
 apply_to_flow (struct sim_flow *flow, const struct reel_record *record)
 {
@@ -368,6 +382,8 @@ apply_to_flow (struct sim_flow *flow, const struct reel_record *record)
     case REEL_RECORD_HELD:
         SIM_HOLDS ("leases", flow->state == SIM_RUNNING, "%s: is taken back, and nobody has it", flow->id);
         flow->lost++;
+        if (lost)
+            check_expired (flow);
         check_taken_back (flow, record->kind == REEL_RECORD_HELD);
         flow->report_index += !lost; /* it was a yield that counts as a loss */
         flow->lease_good &= lost;
@@ -468,7 +484,7 @@ apply_record (struct reel_slice bytes)
 }
 
 void
-sim_oracle_handed (const struct reel_effects *effects)
+sim_oracle_handed (const struct reel_effects *effects, int64_t decided_us)
 {
     SIM_HOLDS ("rounds", !oracle.on_its_way && !oracle.unknown, "two batches are with the journal");
     reel_buf_clear (&oracle.handed);
@@ -476,6 +492,14 @@ sim_oracle_handed (const struct reel_effects *effects)
     oracle.begins = effects->snapshot_begins;
     oracle.ends = effects->snapshot_ends;
     oracle.on_its_way = true;
+    oracle.decided_us = decided_us;
+}
+
+void
+sim_oracle_leases_begin (int64_t lease_ms)
+{
+    oracle.lease_ms = lease_ms;
+    oracle.leases_begin_us = sim_broker_listened_us ();
 }
 
 void

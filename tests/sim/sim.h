@@ -205,6 +205,8 @@ void sim_broker_stop (int64_t until_us); /* SIGSTOP */
 void sim_broker_disk_fault (void);
 void sim_broker_heal (void);
 bool sim_broker_up (void);
+/* For how long all brokers could hear their workers. */
+int64_t sim_broker_listened_us (void);
 
 /* --- worker.c ----------------------------------------------------------------------------- */
 
@@ -288,6 +290,7 @@ struct sim_flow {
     bool waits;              /* it was not to be handed out before some time */
     struct reel_lease lease; /* the last one granted */
     bool lease_good;
+    int64_t granted_us;    /* when the broker had listened for so long */
     uint64_t report_index; /* durable under it */
     uint32_t step_count, next, attempts;
     bool in_flight, idempotent, checkpointed, cancelling, paused;
@@ -303,13 +306,15 @@ void sim_oracle_begin (void);
 void sim_oracle_end (void);
 uint64_t sim_hash (struct reel_slice bytes);
 
-/* These records are about to be made durable; then: they are, are not, or nobody knows. */
-void sim_oracle_handed (const struct reel_effects *effects);
+/* These records are about to be made durable, the first of which was decided when the broker had listened for so long;
+ * then: they are, are not, or nobody knows. */
+void sim_oracle_handed (const struct reel_effects *effects, int64_t decided_us);
 void sim_oracle_committed (void);
 void sim_oracle_lost (void);
 void sim_oracle_unknown (void);
+/* Every lease that was live has a full term from now on. */
+void sim_oracle_leases_begin (int64_t lease_ms);
 /* A broker has replayed so many records, and made this core of them. */
-
 void sim_oracle_replayed (const struct reel_core *core, uint64_t records);
 /* What leaves the broker. */
 void sim_oracle_sends (const struct reel_effects *effects, const struct reel_send *send);

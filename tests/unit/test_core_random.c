@@ -22,6 +22,7 @@
 #define WORKFLOWS_MAX 4000
 #define STEPS_MAX 5
 #define SEEDS 6
+#define SEEDS_UNDER_VALGRIND 2
 #define TURNS 2500
 
 /* A workflow that a worker has been handed. */
@@ -659,7 +660,7 @@ main (void)
 {
     Suite *suite = suite_create ("core, at random");
     TCase *tests = tcase_create ("random");
-    tcase_add_loop_test (tests, whatever_happens, 0, SEEDS);
+    tcase_add_loop_test (tests, whatever_happens, 0, getenv ("REEL_VALGRIND") != NULL ? SEEDS_UNDER_VALGRIND : SEEDS);
     suite_add_tcase (suite, tests);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);

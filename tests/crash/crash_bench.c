@@ -3,6 +3,7 @@
  */
 #include "tests/crash/crash_bench.h"
 
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -298,6 +299,7 @@ crash_recover (struct crash_bench *bench)
 {
     struct reel_core_setup setup;
     struct reel_recovered recovered;
+    size_t len;
     const struct reel_journal_setup where = {.directory = "data", .vfs = disk_name (bench->disk)};
     if (bench->down)
         return;
@@ -310,6 +312,8 @@ crash_recover (struct crash_bench *bench)
     if (reel_recovery_run (&where, bench->core, &bench->journal, &recovered, &bench->err) != REEL_OK
         || !compare_all (bench))
         go_down (bench);
+    else
+        CRASH_MUST (bench->may_fail || !disk_file (bench->disk, CRASH_COPY, &len));
 }
 
 void
@@ -557,4 +561,70 @@ crash_read (struct crash_bench *bench)
         go_down (bench);
     else
         must_be_so (bench, all == count_rows (bench));
+}
+
+/* More of the copy into `out`; true when there may be still more. */
+static bool
+fetch (struct crash_bench *bench, uint64_t number, struct reel_buf *out)
+{
+    uint64_t bytes = 0;
+    enum reel_status status = reel_journal_backup (bench->journal, number, out->len, 100000, out, &bytes, &bench->err);
+    CRASH_MUST (status == REEL_OK || disk_crashed (bench->disk) || bench->may_fail);
+    bench->down = bench->down || disk_crashed (bench->disk);
+    return !bench->down && status == REEL_OK && (bytes == 0 || out->len < bytes);
+}
+
+void
+crash_copy (struct crash_bench *bench, uint64_t number)
+{
+    struct reel_buf none = {0};
+    if (bench->down)
+        return;
+    (void) fetch (bench, number, &none);
+    CRASH_MUST (none.len == 0);
+    reel_buf_free (&none);
+}
+
+static void
+write_file (struct disk *disk, const char *path, struct reel_slice bytes)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find (disk_name (disk));
+    sqlite3_file *file = calloc (1, (size_t) vfs->szOsFile);
+    int flags = SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    CRASH_MUST (file && vfs->xOpen (vfs, path, file, flags, NULL) == SQLITE_OK);
+    CRASH_MUST (file->pMethods->xWrite (file, bytes.data, (int) bytes.len, 0) == SQLITE_OK);
+    (void) file->pMethods->xClose (file);
+    free (file);
+}
+
+/* A broker that starts from it has all that this one has. */
+static void
+start_from (const struct crash_bench *bench, struct reel_slice copied)
+{
+    struct disk *disk = disk_create ("copied", 1);
+    struct crash_bench other;
+    write_file (disk, CRASH_DATABASE, copied);
+    crash_bench_init (&other, disk);
+    crash_bench_expect (&other, bench);
+    crash_recover (&other);
+    crash_read (&other);
+    crash_close (&other);
+    crash_bench_free (&other);
+    disk_destroy (&disk);
+}
+
+void
+crash_fetch_copy (struct crash_bench *bench, uint64_t number)
+{
+    struct reel_buf copied = {0};
+    if (bench->down)
+        return;
+    while (fetch (bench, number, &copied))
+        if (copied.len == 0)
+            crash_rest (bench, false);
+    if (!bench->down && copied.len > 0)
+        start_from (bench, reel_buf_slice (&copied));
+    reel_buf_free (&copied);
+    if (!bench->down)
+        reel_journal_backup_end (bench->journal);
 }

@@ -15,6 +15,7 @@
 #define CRASH_DATABASE "data/journal.db"
 #define CRASH_LOG "data/journal.db-wal"
 #define CRASH_TAIL "data/journal.tail"
+#define CRASH_COPY "data/backup.db"
 
 /* What the ledger says when a batch has been written. */
 struct crash_entry {
@@ -107,6 +108,9 @@ void crash_commit (struct crash_bench *bench);
 void crash_rest (struct crash_bench *bench, bool idle);
 /* Reads every event by page, every record, and every list. */
 void crash_read (struct crash_bench *bench);
+/* Has the copy of that number begun; or, when it has, fetches it: all that is acknowledged is in it. */
+void crash_copy (struct crash_bench *bench, uint64_t number);
+void crash_fetch_copy (struct crash_bench *bench, uint64_t number);
 
 /* --- what must be ---------------------------------------------------------------------------- */
 

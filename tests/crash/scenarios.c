@@ -404,6 +404,32 @@ upgrade (struct crash_bench *bench)
     crash_close (bench);
 }
 
+/* A copy is made while the journal goes on, and one is begun that nobody fetches. */
+static void
+backup (struct crash_bench *bench)
+{
+    crash_open (bench);
+    crash_ready (bench, 4);
+    for (int i = 0; i < 4; i++) {
+        crash_submit (bench, 1, 300000);
+        crash_commit (bench);
+    }
+    crash_copy (bench, 1);
+    crash_rest (bench, false);
+    crash_submit (bench, 2, 40000);
+    crash_commit (bench);
+    crash_work (bench, 2);
+    crash_commit (bench);
+    crash_fetch_copy (bench, 1);
+    crash_copy (bench, 2);
+    crash_rest (bench, true);
+    crash_submit (bench, 1, 100);
+    crash_commit (bench);
+    crash_kill (bench);
+    crash_open (bench);
+    crash_close (bench);
+}
+
 const struct crash_scenario crash_scenarios[] = {
     {.name = "first-start", .play = first_start},
     {.name = "one-by-one", .play = one_by_one},
@@ -428,5 +454,6 @@ const struct crash_scenario crash_scenarios[] = {
     {.name = "snapshots", .play = snapshots},
     {.name = "retention", .play = retention},
     {.name = "upgrade", .play = upgrade},
+    {.name = "backup", .play = backup},
 };
 const size_t crash_scenario_count = sizeof crash_scenarios / sizeof *crash_scenarios;

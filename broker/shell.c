@@ -29,6 +29,9 @@
 /* Messages of one turn. The workers' are read up to the last one if at all possible: see keep_time(). */
 #define CLIENT_MESSAGES_MAX 512
 #define WORKER_MESSAGES_MAX 4096
+/* And bytes: what is read and refused fills no batch, but takes its time. */
+#define CLIENT_BYTES_MAX ((size_t) 1 << 20)
+#define WORKER_BYTES_MAX ((size_t) 16 << 20)
 #define SUBSCRIPTIONS_MAX 64
 
 #define WORKER_FRAME_BYTES_MAX (2u * REEL_REPORT_BYTES_MAX)
@@ -235,6 +238,15 @@ take_in (struct reel_shell *shell, enum reel_socket socket)
     return reel_core_message (shell->core, shell->rounds.now, &frames, &shell->rounds.pending->effects);
 }
 
+static size_t
+inbox_bytes (const struct reel_inbox *inbox)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < inbox->count; i++)
+        bytes += inbox->frames[i].len;
+    return bytes;
+}
+
 /* REEL_AGAIN: all that was there is read; REEL_OK: there may be more. */
 static enum reel_status
 drain (struct reel_shell *shell, enum reel_socket socket, size_t messages_max)
@@ -242,9 +254,11 @@ drain (struct reel_shell *shell, enum reel_socket socket, size_t messages_max)
     bool of_workers = socket == REEL_SOCKET_WORKER;
     bool (*is_full) (const struct reel_rounds *rounds) = of_workers ? reel_rounds_full_of_workers : reel_rounds_full;
     void *from = shell->sockets[of_workers ? WORKER : CLIENT];
+    size_t bytes = 0, bytes_max = of_workers ? WORKER_BYTES_MAX : CLIENT_BYTES_MAX;
     enum reel_status status = REEL_OK;
-    for (size_t i = 0; i < messages_max && status == REEL_OK && !is_full (&shell->rounds); i++) {
+    for (size_t i = 0; i < messages_max && bytes < bytes_max && status == REEL_OK && !is_full (&shell->rounds); i++) {
         status = reel_socket_receive (from, &shell->inbox);
+        bytes += status == REEL_OK ? inbox_bytes (&shell->inbox) : 0;
         if (status == REEL_OK)
             status = take_in (shell, socket);
     }

@@ -249,6 +249,30 @@ class Broker(unittest.TestCase):
             self.assertEqual(msgpack.unpackb(body), kept[seq])
         self.assertEqual(EX_OK, self.end())
 
+    def test_long_messages_of_one_client_make_no_other_wait_for_all_of_them(self):
+        # Without an id, they are refused; by then each has been read from its first byte to its last.
+        long = [b"REEL1", b"GET", msgpack.packb({f"unknown{n}": n for n in range(4000)})]
+        ping, stats = ([b"REEL1", command, msgpack.packb({})] for command in (b"PING", b"STATS"))
+        self.start()
+        for _ in range(10):
+            with self.connect(zmq.DEALER, "client") as one, self.connect(zmq.DEALER, "client") as other:
+                for client in (one, other):
+                    client.send_multipart(stats)
+                    before = msgpack.unpackb(client.recv_multipart()[2])["counters"]["malformed"]
+                self.process.send_signal(signal.SIGSTOP)
+                for _ in range(600):
+                    one.send_multipart(long)
+                other.send_multipart(ping)
+                self.process.send_signal(signal.SIGCONT)
+                other.recv_multipart()
+                other.send_multipart(stats)
+                read = msgpack.unpackb(other.recv_multipart()[2])["counters"]["malformed"] - before
+                for _ in range(600):
+                    one.recv_multipart()
+            if read < 200:  # the test may have been slow itself
+                return
+        self.fail(f"{read} messages of another are read first")
+
     def test_terminated_it_answers_what_it_has_taken_in_and_turns_away_the_rest(self):
         refused = {}
         self.start()

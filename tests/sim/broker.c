@@ -224,13 +224,15 @@ take_in (enum reel_socket socket, const struct sim_packet *packet)
     sim_trace (list[2], "broker: reads %.*s of %s", REEL_TEXT (list[1]), route);
     if (socket == REEL_SOCKET_WORKER)
         sim_terms_read (packet);
-    uint64_t live, ended, live_before, ended_before;
+    uint64_t live, ended, live_before, ended_before, bytes_before = sim_bounds_bytes (broker.core);
     reel_core_count (broker.core, &live_before, &ended_before);
     enum reel_status status = reel_core_message (broker.core, broker.rounds.now, &frames,
                                                  &broker.rounds.pending->effects);
     reel_core_count (broker.core, &live, &ended);
     SIM_HOLDS ("refusals", live + ended == live_before + ended_before || (!broker.disk_low && !broker.stopping),
                "a workflow is accepted while the disk is nearly full, or the broker ends");
+    if (live + ended > live_before + ended_before)
+        sim_bounds_accepted (broker.core, bytes_before);
     SIM_HOLDS ("memory", status == REEL_OK, "the core cannot take a message: %s", reel_status_name (status));
 }
 
@@ -303,6 +305,7 @@ turn (void)
     }
     if (broker.gathers_us < 0 && broker.rounds.pending->effects.records.len > 0)
         broker.gathers_us = listened_us;
+    sim_bounds_turn (broker.core, &broker.rounds.pending->effects);
     enum reel_status status = reel_rounds_pass_on (&broker.rounds);
     SIM_HOLDS ("memory", status == REEL_OK, "a batch cannot be passed on: %s", reel_status_name (status));
     beat ();
@@ -390,6 +393,8 @@ start (void)
         setup.queue_count_max = 8;
     if (sim_plan.seed % 8 == 1 && !sim_calm)
         setup.waits_max = 2;
+    if (sim_plan.seed % 8 == 2 && !sim_calm)
+        setup.queue_bytes_max = 4000;
     sim_new_clock (SIM_BROKER);
     sim_enter (SIM_BROKER);
     SIM_TRACE ("broker: starts");

@@ -9,6 +9,7 @@
  *     broker.c   the broker's process                 worker.c   a worker's process, its loop and its adapters
  *     client.c   producers, operators, an auditor     follower.c somebody who follows all events
  *     oracle.c   what must hold, after every step     terms.c    for how long a lease is good
+ *     bounds.c   how much the broker holds
  */
 #ifndef REEL_TESTS_SIM_SIM_H
 #define REEL_TESTS_SIM_SIM_H
@@ -231,6 +232,14 @@ void sim_terms_heard (const struct sim_packet *packet);
 void sim_terms_read (const struct sim_packet *packet);
 /* The call of a step or a hook begins. */
 void sim_terms_calls (unsigned worker, const struct reel_call *call, enum reel_adapter_class class);
+
+/* --- bounds.c ----------------------------------------------------------------------------- */
+
+/* Of live workflows. */
+uint64_t sim_bounds_bytes (const struct reel_core *core);
+/* The core has accepted one, beside so many bytes; it came round, and these effects wait. */
+void sim_bounds_accepted (const struct reel_core *core, uint64_t bytes_before);
+void sim_bounds_turn (const struct reel_core *core, const struct reel_effects *pending);
 
 /* --- client.c ----------------------------------------------------------------------------- */
 

@@ -3,7 +3,6 @@
  */
 #include "worker/process.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -221,14 +220,15 @@ sweep_child (struct reel_process *process, pid_t pid)
     return true;
 }
 
-/* Kills the strays among the children of one thread of this process, reaps what is dead. */
+/* Kills the strays among the children of this process, and reaps what is dead. Orphans come down to its first thread; the
+ * children of the others are those of C functions, which wait for them themselves. */
 static unsigned
-sweep_thread (struct reel_process *process, const char *thread)
+sweep (struct reel_process *process)
 {
-    char path[512];
+    char path[64];
     struct reel_buf list = {0};
     unsigned alive = 0;
-    snprintf (path, sizeof path, "/proc/self/task/%s/children", thread);
+    snprintf (path, sizeof path, "/proc/self/task/%ld/children", (long) getpid ());
     if (read_file (path, &list)) {
         reel_buf_add_byte (&list, 0);
         char *at = (char *) list.data, *end;
@@ -236,21 +236,6 @@ sweep_thread (struct reel_process *process, const char *thread)
             alive += sweep_child (process, (pid_t) pid);
     }
     reel_buf_free (&list);
-    return alive;
-}
-
-static unsigned
-sweep (struct reel_process *process)
-{
-    unsigned alive = 0;
-    DIR *threads = opendir ("/proc/self/task");
-    if (threads == NULL)
-        return 0;
-    struct dirent *entry;
-    while ((entry = readdir (threads)) != NULL)
-        if (entry->d_name[0] != '.')
-            alive += sweep_thread (process, entry->d_name);
-    closedir (threads);
     return alive;
 }
 

@@ -4,6 +4,7 @@
 #include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -561,6 +562,40 @@ START_TEST (strays_of_other_steps_are_left_alone)
 }
 END_TEST
 
+static pthread_barrier_t turns;
+
+/* As system(3) does in a C function: begins a child, and waits for it; a step ends between the child's end and that. */
+static void *
+wait_for_child (void *status)
+{
+    siginfo_t about;
+    pid_t pid = fork ();
+    if (pid == 0)
+        _exit (7);
+    (void) waitid (P_PID, (id_t) pid, &about, WEXITED | WNOWAIT);
+    (void) pthread_barrier_wait (&turns);
+    (void) pthread_barrier_wait (&turns);
+    if (waitpid (pid, status, 0) != pid)
+        *(int *) status = -1;
+    return NULL;
+}
+
+START_TEST (children_of_other_threads_are_left_to_them)
+{
+    pthread_t thread;
+    int status = 0;
+    ck_assert_int_eq (pthread_barrier_init (&turns, NULL, 2), 0);
+    ck_assert_int_eq (pthread_create (&thread, NULL, wait_for_child, &status), 0);
+    (void) pthread_barrier_wait (&turns);
+    run ("echo '{{\"a\":1}}'");
+    ck_assert_str_eq (call_bench_output (&bench), "{\"a\":1}");
+    (void) pthread_barrier_wait (&turns);
+    ck_assert_int_eq (pthread_join (thread, NULL), 0);
+    ck_assert (WIFEXITED (status) && WEXITSTATUS (status) == 7);
+    ck_assert_int_eq (pthread_barrier_destroy (&turns), 0);
+}
+END_TEST
+
 START_TEST (command_that_is_not_there_is_not_started)
 {
     setup.command = "/nonexistent/command";
@@ -765,6 +800,7 @@ main (void)
     tcase_add_test (tc, output_held_open_is_waited_for_until_the_grace);
     tcase_add_test (tc, double_forks_are_found_and_killed);
     tcase_add_test (tc, strays_of_other_steps_are_left_alone);
+    tcase_add_test (tc, children_of_other_threads_are_left_to_them);
     tcase_add_test (tc, command_that_is_not_there_is_not_started);
     tcase_add_test (tc, work_that_has_no_place_is_not_started);
     tcase_add_loop_test (tc, directory_stays_as_configured, 0, COUNT (keeping));

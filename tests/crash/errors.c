@@ -4,9 +4,9 @@
  * with an error that says so; on a disk that is well again, also if the machine stopped in between, nothing that was
  * acknowledged is missing, and it goes on.
  *
- *     errors [-s STEP] [-j JOBS]
+ *     errors [-s STEP] [-f STEP] [-j JOBS]
  *
- * Only every STEP-th n is tried.
+ * Only every STEP-th n is tried (-s), and every STEP-th size (-f; else as many of these as of the others).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ struct totals {
     uint64_t unhurt; /* lives that an error did not end */
 };
 static struct totals *totals;
-static uint64_t jobs, job, step = 1;
+static uint64_t jobs, job, step = 1, size_step;
 
 static const char *const lives[] = {"first-start", "ended-rows", "killed", "reads-between", "retention", "rests"};
 static const char *const kinds[DISK_OPERATION_COUNT] = {"read", "write", "sync", "truncation", "creation", "deletion"};
@@ -120,7 +120,7 @@ static void
 fill_up (const struct crash_scenario *scenario)
 {
     bool unhurt = false;
-    for (uint64_t limit = 1 + job * step * FULL_STEP; !unhurt; limit += jobs * step * FULL_STEP) {
+    for (uint64_t limit = 1 + job * size_step * FULL_STEP; !unhurt; limit += jobs * size_step * FULL_STEP) {
         struct disk *disk = disk_create ("full", 1);
         crash_case ("%s, on a disk of %llu bytes", scenario->name, (unsigned long long) limit);
         disk_limit (disk, limit);
@@ -161,13 +161,17 @@ main (int argc, char **argv)
 {
     int option;
     jobs = (uint64_t) sysconf (_SC_NPROCESSORS_ONLN);
-    while ((option = getopt (argc, argv, "s:j:")) != -1)
+    while ((option = getopt (argc, argv, "s:f:j:")) != -1)
         if (option == 's')
             step = strtoull (optarg, NULL, 10);
+        else if (option == 'f')
+            size_step = strtoull (optarg, NULL, 10);
         else if (option == 'j')
             jobs = strtoull (optarg, NULL, 10);
+    if (size_step == 0)
+        size_step = step;
     if (optind < argc || jobs == 0 || step == 0) {
-        (void) fprintf (stderr, "usage: errors [-s STEP] [-j JOBS]\n");
+        (void) fprintf (stderr, "usage: errors [-s STEP] [-f STEP] [-j JOBS]\n");
         return EXIT_FAILURE;
     }
     totals = mmap (NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -457,6 +457,8 @@ live_with_failure (uint64_t at)
     ck_assert_msg (outstanding == 0, "%lld allocations are not given back after number %llu failed",
                    (long long) outstanding, (unsigned long long) at);
     ck_assert_ptr_null (loop.first);
+    clear (&to_broker);
+    clear (&to_worker);
     if (status == REEL_OK)
         check_ends (at, failed);
     broker_free (&broker);

@@ -52,7 +52,9 @@ void reel_embed_free (struct reel_embed **embed);
 /* --- what serves which modality ------------------------------------------------------------------ */
 
 /* Adds what a worker's configuration file says (plugins, commands, hooks, defaults of policies); NULL: echo, sleep and
- * fail. Do it before adding anything else. */
+ * fail. Do it before adding anything else. When a command ends, what it left behind is looked for among the children of
+ * the process's first thread, to which orphans come down: one that the program has begun there, and that has ended, is
+ * reaped. */
 enum reel_embed_result reel_embed_configure (struct reel_embed *embed, const char *path,
                                              struct reel_embed_error *error);
 /* INVALID: the modality is out of form or served already. The receipt's `adapter` is the modality's name. */

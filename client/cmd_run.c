@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -53,8 +54,9 @@ static const struct reel_options_spec spec = {
     .operands_max = 1,
     .summary =
         "Runs a workflow (JSON or msgpack; - is standard input) on this machine, without any broker. What is done\n"
-        "already is not done again: a file that --output has left is gone on from. In JSON: the events, then the\n"
-        "final receipt. Ctrl-C cancels the step that runs, and ends.",
+        "already is not done again: a file that --output has left is gone on from by giving it as FILE and as OUT,\n"
+        "and is not written over by another run. In JSON: the events, then the final receipt. Ctrl-C cancels the\n"
+        "step that runs, and ends.",
     .table = table,
     .count = OPTION_COUNT,
     .config = -1,
@@ -157,6 +159,21 @@ ends_in (const char *text, const char *end)
 
 /* --- the run ---------------------------------------------------------------------------------- */
 
+/* What another run left in the output is not written over: it may hold receipts of what was paid for, and would be paid
+ * again. Only a file that is gone on from is, and one that is empty or none at all. */
+static int
+check_output (const char *path, const char *output)
+{
+    struct stat there, input;
+    if (output == NULL || stat (output, &there) != 0 || !S_ISREG (there.st_mode) || there.st_size == 0)
+        return REEL_OPTIONS_GO;
+    if (stat (path, &input) == 0 && input.st_dev == there.st_dev && input.st_ino == there.st_ino)
+        return REEL_OPTIONS_GO;
+    reel_complain ("%s is there already: go on from it with `reel run %s --output %s`, or remove it to begin anew",
+                   output, output, output);
+    return EX_CANTCREAT;
+}
+
 static int
 conclude (struct running *running, const struct reel_local_result *result)
 {
@@ -223,6 +240,8 @@ reel_command_run (int argc, char **argv)
     if (code == REEL_OPTIONS_GO)
         code = go_on (
             reel_input_value (running.session.options.operands[0], &running.input.document, &running.input_json));
+    if (code == REEL_OPTIONS_GO)
+        code = check_output (running.session.options.operands[0], reel_session_option (&running.session, OUTPUT)->text);
     if (code == REEL_OPTIONS_GO)
         code = be_guarded ();
     if (code == REEL_OPTIONS_GO)

@@ -534,9 +534,22 @@ class WithoutBroker(harness.TestCase):
         self.assertEqual(receipt["steps"][0]["error"], document["steps"][0]["error"])
         document["steps"][0] = step("one")
         document["steps"][1].update(status="pending", error=None, finished_us=None)
-        *events, receipt = self.reel("run", "--output", out, self.stage.file("again.json", document)).rows
+        out = self.stage.file("again.json", document)
+        *events, receipt = self.reel("run", "--output", out, out).rows
         self.assertEqual(["one", "one", "two", "two"], [event["step_id"] for event in events if "step_id" in event])
         self.assertEqual("succeeded", receipt["status"])
+
+    def test_run_given_again_pays_for_nothing_again(self):
+        path, out = self.stage.file("r.json", workflow()), self.stage.directory / "kept.json"
+        self.reel("run", "--output", out, path)
+        kept = out.read_bytes()
+        done = self.reel("run", "--output", out, path, code=73)
+        self.assertIn(f"go on from it with `reel run {out} --output {out}`", done.err)
+        self.assertEqual((b"", kept), (done.out, out.read_bytes()))
+        *events, receipt = self.reel("run", "--output", out, out).rows
+        self.assertEqual(([], "succeeded"), ([e for e in events if e["kind"].startswith("step.")], receipt["status"]))
+        out.write_bytes(b"")
+        self.reel("run", "--output", out, path)
 
     def test_run_provenance_msgpack_and_standard_input(self):
         out = self.stage.directory / "out.msgpack"

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/support/broker.h"
 
@@ -250,6 +251,28 @@ START_TEST (carries_everything)
 }
 END_TEST
 
+/* What the journal keeps beside the records is held against them. */
+START_TEST (recovery_believes_the_records_only)
+{
+    struct reel_core *core = NULL;
+    struct reel_error err;
+    const struct reel_slice id = reel_slice_text ("wf");
+    ck_assert_int_eq (reel_core_create (&broker.setup, &core), REEL_OK);
+    ck_assert_int_eq (reel_core_recovered (core, 1, 0, &err), REEL_OK);
+    ck_assert_int_eq (reel_core_recover_ended (core, id, 0, &err), REEL_INVALID);
+    ck_assert_int_eq (reel_core_recover_ended (core, id, 1, &err), REEL_INVALID);
+    ck_assert_ptr_nonnull (strstr (err.message, "a workflow has ended that did not"));
+    ck_assert_int_eq (reel_core_recovered (core, 2, 0, &err), REEL_INVALID);
+    ck_assert_ptr_nonnull (strstr (err.message, "events are retained from another one on"));
+    ck_assert_int_eq (reel_core_recovered (core, 1, 1, &err), REEL_INVALID);
+    ck_assert_ptr_nonnull (strstr (err.message, "other ended workflows are retained"));
+    reel_core_recover_snapshot (core);
+    ck_assert_int_eq (reel_core_recovered (core, 1, 0, &err), REEL_INVALID);
+    ck_assert_ptr_nonnull (strstr (err.message, "a snapshot that is not there as a whole"));
+    reel_core_destroy (&core);
+}
+END_TEST
+
 /* --- retention -------------------------------------------------------------------------------- */
 
 START_TEST (forgets_by_size)
@@ -458,6 +481,7 @@ main (void)
     tcase_add_test (tests, does_not_begin_without_room);
     tcase_add_test (tests, stands_still_while_the_disk_is_nearly_full);
     tcase_add_test (tests, carries_everything);
+    tcase_add_test (tests, recovery_believes_the_records_only);
     tcase_add_test (tests, forgets_by_size);
     tcase_add_test (tests, forgets_by_age);
     tcase_add_test (tests, final_record_stands_alone);

@@ -30,6 +30,7 @@
 
 #define DEADLINE_MS 60000
 #define EXIT_ERROR 3 /* with an error that says something */
+#define EXIT_AGAIN 4 /* told to end, with something that the broker could not be told */
 
 enum { BROKER, WORKER, CLIENT, WHO_COUNT };
 static const char *const names[WHO_COUNT] = {"broker", "worker", "client"};
@@ -118,6 +119,8 @@ code_of (enum reel_status status, const struct reel_error *err)
 {
     if (status == REEL_OK)
         return EXIT_SUCCESS;
+    if (status == REEL_AGAIN)
+        return EXIT_AGAIN;
     return status == REEL_NO_MEMORY || err->message[0] != '\0' ? EXIT_ERROR : EXIT_FAILURE;
 }
 
@@ -237,10 +240,12 @@ play (int struck, uint64_t at)
             continue;
         }
         int who = child == children[BROKER] ? BROKER : child == children[WORKER] ? WORKER : CLIENT;
-        if (!WIFEXITED (status) || (WEXITSTATUS (status) != EXIT_SUCCESS && WEXITSTATUS (status) != EXIT_ERROR))
+        bool unheard = done && who == WORKER && WIFEXITED (status) && WEXITSTATUS (status) == EXIT_AGAIN;
+        if (!WIFEXITED (status)
+            || (WEXITSTATUS (status) != EXIT_SUCCESS && WEXITSTATUS (status) != EXIT_ERROR && !unheard))
             wrong (struck, at, names[who], status);
         bool failed = WEXITSTATUS (status) == EXIT_ERROR;
-        if (failed && who != struck && who != CLIENT && !done) /* at the end a worker may find its broker gone */
+        if (failed && who != struck && who != CLIENT)
             wrong (struck, at, names[who], status);
         shared->ended += failed && who == struck;
         if (done || who == CLIENT ? !failed : false)

@@ -145,15 +145,21 @@ be_broker (void)
     return code_of (status, &err);
 }
 
+static sigset_t
+told_to_end (void)
+{
+    sigset_t ends;
+    (void) sigemptyset (&ends);
+    (void) sigaddset (&ends, SIGTERM);
+    return ends;
+}
+
 static int
 be_worker (void)
 {
     struct reel_error err = {0};
     struct reel_worker_shell_setup setup = {.broker = endpoints[1], .name = "w", .slots = 2, .drain_ms = 1000};
-    sigset_t ends;
-    (void) sigemptyset (&ends);
-    (void) sigaddset (&ends, SIGTERM);
-    (void) sigprocmask (SIG_BLOCK, &ends, NULL);
+    const sigset_t ends = told_to_end ();
     setup.stop_fd = signalfd (-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
     enum reel_status status = reel_registry_create (&setup.registry);
     if (status == REEL_OK)
@@ -194,9 +200,9 @@ static void
 wrong (int who, uint64_t at, const char *what, int number)
 {
     (void) fprintf (stderr, "%s, call %llu fails: %s (%d)\n", names[who], (unsigned long long) at, what, number);
-    (void) signal (SIGTERM, SIG_IGN);
+    (void) fflush (stderr);
     if (getpgrp () == getpid ())
-        (void) kill (0, SIGTERM);
+        (void) kill (0, SIGKILL);
     exit (EXIT_FAILURE);
 }
 
@@ -268,7 +274,9 @@ play (int struck, uint64_t at)
 int
 main (int argc, char **argv)
 {
-    (void) setpgid (0, 0); /* what is left is ended as a group, and nobody else */
+    const sigset_t ends = told_to_end ();
+    (void) setpgid (0, 0);                       /* what is left is ended as a group, and nobody else */
+    (void) sigprocmask (SIG_BLOCK, &ends, NULL); /* who has only just begun is told to end, and not ended by it */
     uint64_t step = 1, tried[WHO_COUNT] = {0};
     int option;
     reel_log_start ("sockets", REEL_LOG_ERROR);

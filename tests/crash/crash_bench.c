@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "broker/core/record.h"
 #include "broker/journal_sqlite.h"
@@ -627,4 +629,23 @@ crash_fetch_copy (struct crash_bench *bench, uint64_t number)
     reel_buf_free (&copied);
     if (!bench->down)
         reel_journal_backup_end (bench->journal);
+}
+
+bool
+crash_together (uint64_t jobs, void (*work) (void *context, uint64_t job), void *context)
+{
+    bool good = true;
+    (void) fflush (NULL);
+    for (uint64_t job = 0; job < jobs; job++) {
+        pid_t child = fork ();
+        if (child < 0)
+            return false;
+        if (child == 0) {
+            work (context, job);
+            exit (EXIT_SUCCESS);
+        }
+    }
+    for (int status; wait (&status) > 0;)
+        good = good && WIFEXITED (status) && WEXITSTATUS (status) == 0;
+    return good;
 }

@@ -112,6 +112,11 @@ void crash_read (struct crash_bench *bench);
 void crash_copy (struct crash_bench *bench, uint64_t number);
 void crash_fetch_copy (struct crash_bench *bench, uint64_t number);
 
+/* --- who plays ------------------------------------------------------------------------------- */
+
+/* Has so many processes work, each on its share, and waits for them. False: one failed, or could not be started. */
+bool crash_together (uint64_t jobs, void (*work) (void *context, uint64_t job), void *context);
+
 /* --- what must be ---------------------------------------------------------------------------- */
 
 /* Says which case this is, for the message of what must not be. */

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/random.h"
@@ -273,8 +272,10 @@ length (const char *path)
 }
 
 static void
-work (void)
+work (void *context, uint64_t number)
 {
+    (void) context;
+    job = number;
     reel_random_seed (&chance, 1);
     struct disk *disk = disk_create ("whole", 1), *copy = disk_create ("damaged", 1);
     for (size_t i = 0; i < sizeof left_behind / sizeof *left_behind; i++) {
@@ -297,24 +298,6 @@ work (void)
     disk_destroy (&copy);
 }
 
-static bool
-work_together (void)
-{
-    bool good = true;
-    for (job = 0; job < jobs; job++) {
-        pid_t child = fork ();
-        if (child < 0)
-            return false;
-        if (child == 0) {
-            work ();
-            exit (EXIT_SUCCESS);
-        }
-    }
-    for (int status; wait (&status) > 0;)
-        good = good && WIFEXITED (status) && WEXITSTATUS (status) == 0;
-    return good;
-}
-
 int
 main (int argc, char **argv)
 {
@@ -332,7 +315,7 @@ main (int argc, char **argv)
         return EXIT_FAILURE;
     }
     totals = mmap (NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (totals == MAP_FAILED || !work_together ())
+    if (totals == MAP_FAILED || !crash_together (jobs, work, NULL))
         return EXIT_FAILURE;
     (void) printf ("%llu cases of damage: %llu refused at the start, %llu noticed later, %llu by "
                    "--verify, %llu harmless, none silent\n",

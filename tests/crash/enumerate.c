@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/random.h"
@@ -163,29 +162,12 @@ enumerate (size_t number, const struct options *options, uint64_t job)
 }
 
 static void
-work (const struct options *options, uint64_t job)
+work (void *context, uint64_t job)
 {
+    const struct options *options = context;
     for (size_t i = 0; i < crash_scenario_count; i++)
         if (!options->scenario || strcmp (options->scenario, crash_scenarios[i].name) == 0)
             enumerate (i, options, job);
-}
-
-static bool
-work_together (const struct options *options)
-{
-    bool good = true;
-    for (uint64_t job = 0; job < options->jobs; job++) {
-        pid_t child = fork ();
-        if (child < 0)
-            return false;
-        if (child == 0) {
-            work (options, job);
-            exit (EXIT_SUCCESS);
-        }
-    }
-    for (int status; wait (&status) > 0;)
-        good = good && WIFEXITED (status) && WEXITSTATUS (status) == 0;
-    return good;
 }
 
 static bool
@@ -217,7 +199,7 @@ main (int argc, char **argv)
         return EXIT_FAILURE;
     }
     totals = mmap (NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (totals == MAP_FAILED || !work_together (&options))
+    if (totals == MAP_FAILED || !crash_together (options.jobs, work, &options))
         return EXIT_FAILURE;
     (void) printf ("%llu of %llu operations, before and after each: %llu restarts (%llu of them after a stop in the "
                    "course of recovery), nothing acknowledged lost\n",

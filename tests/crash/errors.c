@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/crash/scenarios.h"
@@ -130,30 +129,14 @@ fill_up (const struct crash_scenario *scenario)
 }
 
 static void
-work (void)
+work (void *context, uint64_t number)
 {
+    (void) context;
+    job = number;
     for (size_t i = 0; i < sizeof lives / sizeof *lives; i++) {
         fail_each (find_scenario (lives[i]));
         fill_up (find_scenario (lives[i]));
     }
-}
-
-static bool
-work_together (void)
-{
-    bool good = true;
-    for (job = 0; job < jobs; job++) {
-        pid_t child = fork ();
-        if (child < 0)
-            return false;
-        if (child == 0) {
-            work ();
-            exit (EXIT_SUCCESS);
-        }
-    }
-    for (int status; wait (&status) > 0;)
-        good = good && WIFEXITED (status) && WEXITSTATUS (status) == 0;
-    return good;
 }
 
 int
@@ -175,7 +158,7 @@ main (int argc, char **argv)
         return EXIT_FAILURE;
     }
     totals = mmap (NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (totals == MAP_FAILED || !work_together ())
+    if (totals == MAP_FAILED || !crash_together (jobs, work, NULL))
         return EXIT_FAILURE;
     uint64_t ended = totals->full;
     for (int kind = 0; kind < DISK_OPERATION_COUNT; kind++)

@@ -321,15 +321,15 @@ apply_ended (struct sim_flow *flow, const struct reel_record *record)
     switch (record->event->command) {
     case REEL_EVENT_WORKFLOW_SUCCEEDED:
         SIM_HOLDS ("one end", succeeded, "%s: succeeded, and not every step did", flow->id);
-        strcpy (flow->status, "succeeded");
+        (void) snprintf (flow->status, sizeof flow->status, "succeeded");
         sim_counts.succeeded++;
         break;
     case REEL_EVENT_WORKFLOW_FAILED:
-        strcpy (flow->status, "failed");
+        (void) snprintf (flow->status, sizeof flow->status, "failed");
         sim_counts.failed++;
         break;
     default:
-        strcpy (flow->status, "cancelled");
+        (void) snprintf (flow->status, sizeof flow->status, "cancelled");
         sim_counts.cancelled++;
         break;
     }

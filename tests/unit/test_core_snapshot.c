@@ -300,7 +300,7 @@ START_TEST (forgets_by_size)
     ck_assert_str_eq (broker_header (&broker, "/first_seq"), first);
     ck_assert_str_eq (broker_header (&broker, "/next"), first);
     ck_assert_str_eq (gauge ("first_seq"), first);
-    ck_assert_int_lt (atoi (gauge ("retained_bytes")), 12000);
+    ck_assert_int_lt (strtol (gauge ("retained_bytes"), NULL, 10), 12000);
     /* The id is free. */
     submit ("first");
     ck_assert_str_eq (broker_header (&broker, "/duplicate"), "false");

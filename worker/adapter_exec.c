@@ -166,27 +166,6 @@ fail_job (struct job *job, struct reel_failure *failure, const char *fact, int64
 }
 
 static void
-succeed_job (struct job *job)
-{
-    struct reel_buf map = {0}, extra = {0}, message = {0};
-    struct reel_error error = {0};
-    struct reel_task *task = job->task;
-    bool hook = reel_task_call (task)->hook != REEL_HOOK_NONE; /* what it prints is nobody's receipt */
-    enum reel_status status = hook ? REEL_OK : reel_exec_output_end (&job->output, &map, &extra, &error);
-    if (status == REEL_OK) {
-        free_job (job, false);
-        reel_task_succeed (task, reel_buf_slice (&map), reel_buf_slice (&extra));
-    } else {
-        reel_buf_printf (&message, "the output is not one JSON object: %s",
-                         status == REEL_NO_MEMORY ? "memory is out" : error.message);
-        fail_job (job, &(struct reel_failure){.code = "bad_output"}, NULL, 0, &message);
-    }
-    reel_buf_free (&map);
-    reel_buf_free (&extra);
-    reel_buf_free (&message);
-}
-
-static void
 fail_ended_early (struct job *job, struct reel_buf *message)
 {
     switch (job->verdict) {
@@ -208,6 +187,31 @@ fail_ended_early (struct job *job, struct reel_buf *message)
     }
 }
 
+/* The command exited with code 0. What it has made is taken, also when it came late: it may have been paid for. Without
+ * an output it was ended, then: many a command exits so when it is told to. */
+static void
+finish_job (struct job *job)
+{
+    struct reel_buf map = {0}, extra = {0}, message = {0};
+    struct reel_error error = {0};
+    struct reel_task *task = job->task;
+    bool hook = reel_task_call (task)->hook != REEL_HOOK_NONE; /* what it prints is nobody's receipt */
+    enum reel_status status = hook ? REEL_OK : reel_exec_output_end (&job->output, &map, &extra, &error);
+    if (job->verdict != LET_RUN && (job->verdict == TOO_MUCH || status != REEL_OK || !job->output.given)) {
+        fail_ended_early (job, &message);
+    } else if (status == REEL_OK) {
+        free_job (job, false);
+        reel_task_succeed (task, reel_buf_slice (&map), reel_buf_slice (&extra));
+    } else {
+        reel_buf_printf (&message, "the output is not one JSON object: %s",
+                         status == REEL_NO_MEMORY ? "memory is out" : error.message);
+        fail_job (job, &(struct reel_failure){.code = "bad_output"}, NULL, 0, &message);
+    }
+    reel_buf_free (&map);
+    reel_buf_free (&extra);
+    reel_buf_free (&message);
+}
+
 static void
 ended (struct reel_process *process, int status)
 {
@@ -215,20 +219,20 @@ ended (struct reel_process *process, int status)
     struct reel_buf message = {0};
     log_line (job);
     reel_loop_disarm (reel_task_loop (job->task), &job->timeout);
-    if (job->verdict != LET_RUN) {
+    if (WIFEXITED (status) && WEXITSTATUS (status) == 0) {
+        finish_job (job);
+    } else if (job->verdict != LET_RUN) {
         fail_ended_early (job, &message);
     } else if (WIFSIGNALED (status)) {
         int number = WTERMSIG (status);
         reel_buf_printf (&message, "killed by signal %d (%s)", number, strsignal (number));
         fail_job (job, &(struct reel_failure){.code = "signal", .retryable = true, .open = true}, "signal", number,
                   &message);
-    } else if (WEXITSTATUS (status) != 0) {
+    } else {
         int number = WEXITSTATUS (status);
         reel_buf_printf (&message, "exit status %d", number);
         fail_job (job, &(struct reel_failure){.code = "exit_status", .retryable = number == EX_TEMPFAIL}, "exit_status",
                   number, &message);
-    } else {
-        succeed_job (job);
     }
     reel_buf_free (&message);
 }
@@ -238,7 +242,8 @@ ended (struct reel_process *process, int status)
 static void
 end_early (struct job *job, enum verdict verdict)
 {
-    if (job->verdict == LET_RUN)
+    /* A command that has exited by itself came to its end before; what it left behind is ended. */
+    if (job->verdict == LET_RUN && (verdict == TOO_MUCH || !job->process.exited))
         job->verdict = verdict;
     reel_process_end (&job->process);
 }

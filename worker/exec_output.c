@@ -185,6 +185,7 @@ reel_exec_output_end (struct reel_exec_output *output, struct reel_buf *map, str
     if (status == REEL_OK)
         split (reel_buf_slice (&whole), map, extra);
     reel_buf_free (&whole);
+    output->given = status == REEL_OK;
     if (status == REEL_OK && (map->failed || extra->failed))
         status = REEL_NO_MEMORY;
     return status;

@@ -15,6 +15,7 @@ struct reel_exec_output {
     struct reel_buf bytes; /* everything but the progress lines */
     size_t line_at;        /* where the line that is being read begins */
     bool too_much;         /* more than bytes_max, or than memory; what comes is dropped */
+    bool given;            /* an object was there in the end, and not nothing */
 };
 
 void reel_exec_output_take (struct reel_exec_output *output, struct reel_slice bytes);

@@ -460,6 +460,78 @@ START_TEST (command_that_cleans_up_at_term_has_its_grace)
 }
 END_TEST
 
+/* What a command does when it is told to end, and what becomes of it; output NULL: it was ended. */
+static const struct {
+    const char *at_term, *output;
+} endings[] = {
+    {"echo \"$paid\"; exit 0", "{\"paid\":1}"},
+    {"echo \"$paid\"; sh -c \"sleep 1000; :\" & exit 0", "{\"paid\":1}"},
+    {"echo \"$paid\"; exit 1", NULL},
+    {"echo \"$paid\"; kill -KILL $$", NULL},
+    {"echo \"$paid\"; while :; do sleep 1; done", NULL},
+    {"printf \"{{\"; exit 0", NULL},
+    {"exit 0", NULL},
+};
+
+/* Ends the command by a cancel, or by a timeout when one is set. */
+static void
+end_at (const char *at_term)
+{
+    char script[512];
+    bench.cancel_at = bench.call.timeout_ms > 0 ? 0 : 1;
+    setup.grace_ms = 200;
+    snprintf (script, sizeof script,
+              "paid='{{\"paid\":1}}'; trap '%s' TERM; echo '{{\"progress\":0}}'; while :; do sleep 0.02; done",
+              at_term);
+    run (script);
+}
+
+START_TEST (output_that_comes_late_is_taken)
+{
+    end_at (endings[_i].at_term);
+    if (endings[_i].output != NULL)
+        ck_assert_str_eq (call_bench_output (&bench), endings[_i].output);
+    else
+        expect_failure ("cancelled", false, true);
+}
+END_TEST
+
+START_TEST (output_that_comes_after_the_timeout_is_taken)
+{
+    bench.call.timeout_ms = 1500; /* by then it has its trap */
+    end_at (endings[0].at_term);
+    ck_assert_str_eq (call_bench_output (&bench), endings[0].output);
+}
+END_TEST
+
+START_TEST (too_much_output_is_no_success_by_its_end)
+{
+    setup.output_bytes_max = 10;
+    run ("trap 'exit 0' TERM; echo '{{\"a\":\"xxxxxxxxxxxxxxxx\"}}'; while :; do sleep 0.02; done");
+    expect_failure ("limit_exceeded", false, false);
+}
+END_TEST
+
+START_TEST (command_that_had_exited_is_not_ended_by_a_cancel)
+{
+    /* Its own child holds its output open, and is what the cancel ends. */
+    bench.cancel_at = 1;
+    setup.grace_ms = 60000;
+    run ("sh -c 'while kill -0 \"$1\" && ! grep -q \"^State:.Z\" /proc/$1/status; do sleep 0.01; done; sleep 0.1; "
+         "echo \"{{\\\"progress\\\":1}}\"; exec sleep 1000' sh $$ & exit 0");
+    ck_assert_str_eq (call_bench_output (&bench), "{}");
+}
+END_TEST
+
+START_TEST (hook_that_is_late_failed)
+{
+    bench.call.hook = REEL_HOOK_POST_STEP;
+    bench.call.timeout_ms = 300;
+    end_at (endings[0].at_term);
+    expect_failure ("timeout", true, true);
+}
+END_TEST
+
 START_TEST (cancelling_twice_does_not_wait_for_the_grace)
 {
     bench.cancel_at = 1;
@@ -793,6 +865,11 @@ main (void)
     tcase_add_test (tc, timeout_of_the_step_ends_it);
     tcase_add_test (tc, command_that_ignores_term_is_killed_after_the_grace);
     tcase_add_test (tc, command_that_cleans_up_at_term_has_its_grace);
+    tcase_add_loop_test (tc, output_that_comes_late_is_taken, 0, sizeof endings / sizeof endings[0]);
+    tcase_add_test (tc, output_that_comes_after_the_timeout_is_taken);
+    tcase_add_test (tc, too_much_output_is_no_success_by_its_end);
+    tcase_add_test (tc, command_that_had_exited_is_not_ended_by_a_cancel);
+    tcase_add_test (tc, hook_that_is_late_failed);
     tcase_add_test (tc, cancelling_twice_does_not_wait_for_the_grace);
     tcase_add_test (tc, cancel_ends_the_whole_group);
     tcase_add_test (tc, grandchildren_that_ignore_term_are_killed);

@@ -24,5 +24,5 @@ reel_clock_wall_us (void)
 int64_t
 reel_clock_monotonic_us (void)
 {
-    return read_us (CLOCK_MONOTONIC);
+    return read_us (CLOCK_BOOTTIME);
 }

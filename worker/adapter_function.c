@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -532,6 +533,15 @@ bytes_of (const struct reel_buf *buf)
     return (struct reel_adapter_bytes){buf->data, buf->len};
 }
 
+/* The clock of the ABI's deadline, which is not the loop's. */
+static int64_t
+plugin_clock_us (void)
+{
+    struct timespec now = {0};
+    (void) clock_gettime (CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 static enum reel_status
 copy_call (struct job *job, const struct reel_call *call)
 {
@@ -555,7 +565,7 @@ copy_call (struct job *job, const struct reel_call *call)
         .idempotency_key = keep_text (&at, call->idempotency_key),
         .attempt = call->attempt,
         .delivery = call->delivery,
-        .deadline_us = reel_clock_monotonic_us () + job->timeout_ms * 1000,
+        .deadline_us = plugin_clock_us () + job->timeout_ms * 1000,
         .directory = job->directory,
         .payload = bytes_of (&job->payload),
         .payload_json = (const char *) job->payload_json.data,
@@ -615,7 +625,7 @@ launch (struct job *job, struct function *function, struct reel_error *err)
         reel_loop_unwatch (loop, &job->watch);
         return reel_error_set (err, REEL_IO, "spawn_failed", NULL, "no thread can be started");
     }
-    reel_loop_arm (loop, &job->timer, job->call.deadline_us);
+    reel_loop_arm (loop, &job->timer, reel_clock_monotonic_us () + job->timeout_ms * 1000);
     return REEL_OK;
 }
 

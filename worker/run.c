@@ -233,7 +233,7 @@ retry (struct reel_run *run, const struct reel_failure *failure)
     enum reel_status status = reel_run_retry (run, failure, &delay_ms);
     if (status != REEL_OK)
         return status;
-    if (run->yielding)
+    if (run->yielding && run->current.checkpoint.len == 0)
         return reel_run_end (run, REEL_REPORTED_YIELDED);
     if (delay_ms == 0)
         return next_attempt (run);
@@ -392,7 +392,8 @@ static bool
 must_end_its_step (const struct reel_run *run)
 {
     return run->phase == PHASE_CALL || run->phase == PHASE_HOOK || run->phase == PHASE_CLAIM
-           || (run->phase == PHASE_DURABLE && run->current.handed_checkpoint.len > 0);
+           || (run->phase == PHASE_DURABLE && run->current.handed_checkpoint.len > 0)
+           || (run->phase == PHASE_ROOM && run->current.begun && run->current.checkpoint.len > 0);
 }
 
 static enum reel_status
@@ -403,6 +404,9 @@ take_yield (struct reel_run *run)
     run->yielding = true;
     if (must_end_its_step (run))
         return REEL_OK;
+    /* Between two attempts the broker knows of no checkpoint: only an attempt can hand it on. */
+    if (run->phase == PHASE_BACKOFF && run->current.checkpoint.len > 0)
+        return next_attempt (run);
     return run->phase == PHASE_DURABLE ? give_back (run) : reel_run_end (run, REEL_REPORTED_YIELDED);
 }
 

@@ -233,11 +233,11 @@ reel_run_may_retry (const struct reel_run *run, const struct reel_failure *failu
 enum reel_status
 reel_run_retry (struct reel_run *run, const struct reel_failure *failure, int64_t *delay_ms)
 {
-    *delay_ms = backoff_ms (run);
-    run->current.wake_us = run->monotonic_us + *delay_ms * 1000;
     run->current.checkpoint_held = false;
     /* The job that a checkpoint names came to its end, unless nobody knows. */
     if (!leaves_open (failure))
         reel_buf_clear (&run->current.checkpoint);
+    *delay_ms = run->yielding && run->current.checkpoint.len > 0 ? 0 : backoff_ms (run);
+    run->current.wake_us = run->monotonic_us + *delay_ms * 1000;
     return reel_run_report_retrying (run, failure, *delay_ms);
 }

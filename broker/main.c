@@ -62,7 +62,7 @@ static struct reel_option table[OPTION_COUNT] = {
               "Where the journal is kept; made if it is not there.", "REEL_DATA", "broker/data"},
     [LEASE_MS] =
         {"lease-ms", 0, REEL_OPTION_NUMBER, "MS", NULL, 100, REEL_DURATION_MS_MAX,
-         "How long a worker may be silent before its work is given to another; see README before making it shorter.",
+         "How long a worker may be silent before its work is given to another.",
          "REEL_LEASE_MS", "broker/lease_ms"},
     [HEARTBEAT_MS] = {"heartbeat-ms", 0, REEL_OPTION_NUMBER, "MS", NULL, 10, REEL_DURATION_MS_MAX / 2,
                       "How often workers are to be heard; at most half of --lease-ms.", "REEL_HEARTBEAT_MS",

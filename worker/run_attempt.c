@@ -146,7 +146,7 @@ reel_run_undoubted (struct reel_run *run)
 void
 reel_run_dispatch (struct reel_run *run)
 {
-    if (!(reel_run_idempotent (run) ? reel_run_undoubted (run) : protected_work_may_go (run))) {
+    if (!reel_run_undoubted (run) || (!reel_run_idempotent (run) && !protected_work_may_go (run))) {
         run->phase = PHASE_DURABLE;
         return;
     }

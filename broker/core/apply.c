@@ -353,6 +353,7 @@ apply_any (struct reel_core *core, const struct reel_record *record, bool parsed
     case REEL_RECORD_LIVE:
     case REEL_RECORD_SNAPSHOT_ENDS: return reel_snapshot_apply (core, record, err);
     case REEL_RECORD_FORGOTTEN: return reel_retention_apply (core, record->forgotten_seq, err);
+    case REEL_RECORD_TERM: core->term_ms = record->term_ms; return REEL_OK;
     default: return apply_event (core, record, parsed, err);
     }
 }

@@ -131,6 +131,7 @@ next_wake (const struct reel_core *core, const struct reel_effects *effects)
         sooner (&wake_us, now_us);
     if (core->peer_count > 0)
         sooner (&wake_us, core->silence_due_us);
+    sooner (&wake_us, reel_lease_term_wake_us (core));
     sooner (&wake_us, reel_snapshot_wake_us (core, effects));
     sooner (&wake_us, reel_retention_wake_us (core));
     sooner (&wake_us, reel_backup_wake_us (core));
@@ -142,6 +143,8 @@ reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_e
 {
     enter (core, now, effects);
     enum reel_status status = reel_lease_expire (core, effects);
+    if (status == REEL_OK)
+        status = reel_lease_end_term (core, effects);
     if (status == REEL_OK)
         status = reel_request_expire_waits (core, effects);
     if (status == REEL_OK)
@@ -191,6 +194,8 @@ reel_core_start (struct reel_core *core, struct reel_core_time now, struct reel_
     if (reel_core_record_plain (core, effects) != REEL_OK)
         return REEL_NO_MEMORY;
     effects->epoch = core->epoch;
+    if (reel_lease_begin_term (core, effects) != REEL_OK)
+        return REEL_NO_MEMORY;
     for (size_t i = 0; i < core->roll.count; i++) {
         struct reel_flow *flow = core->roll.places[i].flow;
         enum reel_status status = REEL_OK;

@@ -7,10 +7,47 @@
 #include "broker/core/state.h"
 #include "proto/pack.h"
 
+/*
+ * How long a silent worker may still go by its lease. What a worker was told last is what it goes by until it is told
+ * otherwise, which one that is cut off is not: a broker that has shorter leases than the one before it keeps to the longer
+ * term until that is over. The longest term that anybody was told is durable for that.
+ */
 static int64_t
 term_us (const struct reel_core *core)
 {
-    return 1000 * core->setup.lease_ms;
+    uint64_t ms = REEL_MUTANT_IS (54) ? (uint64_t) core->setup.lease_ms : core->term_ms;
+    return ms < REEL_DURATION_MS_MAX ? 1000 * (int64_t) ms : 1000 * REEL_DURATION_MS_MAX;
+}
+
+static enum reel_status
+record_term (struct reel_core *core, struct reel_effects *effects)
+{
+    core->record = (struct reel_record){.kind = REEL_RECORD_TERM, .term_ms = (uint64_t) core->setup.lease_ms};
+    return reel_core_record_plain (core, effects);
+}
+
+enum reel_status
+reel_lease_begin_term (struct reel_core *core, struct reel_effects *effects)
+{
+    if (core->term_ms < (uint64_t) core->setup.lease_ms && record_term (core, effects) != REEL_OK)
+        return REEL_NO_MEMORY;
+    core->term_due_us = core->now.monotonic_us + term_us (core);
+    return REEL_OK;
+}
+
+int64_t
+reel_lease_term_wake_us (const struct reel_core *core)
+{
+    return core->term_ms > (uint64_t) core->setup.lease_ms ? core->term_due_us : INT64_MAX;
+}
+
+enum reel_status
+reel_lease_end_term (struct reel_core *core, struct reel_effects *effects)
+{
+    if (core->now.monotonic_us < reel_lease_term_wake_us (core))
+        return REEL_OK;
+    core->silence_due_us = core->now.monotonic_us; /* which was far off, by the longer term */
+    return record_term (core, effects);
 }
 
 enum reel_status

@@ -17,7 +17,8 @@ members (enum reel_record_kind kind)
     case REEL_RECORD_EPOCH:
     case REEL_RECORD_SWITCHED:
     case REEL_RECORD_SNAPSHOT:
-    case REEL_RECORD_FORGOTTEN: return 4;
+    case REEL_RECORD_FORGOTTEN:
+    case REEL_RECORD_TERM: return 4;
     case REEL_RECORD_ACCEPTED: return 5;
     case REEL_RECORD_STEP: return 5;
     case REEL_RECORD_YIELDED: return 5;
@@ -75,6 +76,7 @@ reel_record_write (struct reel_buf *out, const struct reel_record *record)
         reel_buf_add_slice (out, record->state);
         break;
     case REEL_RECORD_FORGOTTEN: reel_pack_uint (out, record->forgotten_seq); break;
+    case REEL_RECORD_TERM: reel_pack_uint (out, record->term_ms); break;
     case REEL_RECORD_SNAPSHOT_ENDS:
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
@@ -186,6 +188,7 @@ take_rest (struct reel_cursor *cursor, struct reel_record *record, bool alone)
     case REEL_RECORD_SNAPSHOT: return reel_scan_skip (cursor, &record->state);
     case REEL_RECORD_LIVE: return take_document (cursor, record) && reel_scan_skip (cursor, &record->state);
     case REEL_RECORD_FORGOTTEN: return reel_scan_uint (cursor, &record->forgotten_seq);
+    case REEL_RECORD_TERM: return reel_scan_uint (cursor, &record->term_ms);
     case REEL_RECORD_STEP:
     case REEL_RECORD_YIELDED:
         return take_lease (cursor, &record->lease) && reel_scan_uint (cursor, &record->report_index);
@@ -214,7 +217,8 @@ fits (enum reel_record_kind kind, enum reel_command event)
     case REEL_RECORD_SNAPSHOT:
     case REEL_RECORD_LIVE:
     case REEL_RECORD_SNAPSHOT_ENDS:
-    case REEL_RECORD_FORGOTTEN: return false;
+    case REEL_RECORD_FORGOTTEN:
+    case REEL_RECORD_TERM: return false;
     case REEL_RECORD_ACCEPTED: return event == REEL_EVENT_ACCEPTED;
     case REEL_RECORD_ASSIGNED: return event == REEL_EVENT_ASSIGNED;
     case REEL_RECORD_STEP: return event >= REEL_EVENT_STARTED && event <= REEL_EVENT_IN_DOUBT;
@@ -239,7 +243,8 @@ reel_record_has_event (enum reel_record_kind kind)
     case REEL_RECORD_SNAPSHOT:
     case REEL_RECORD_LIVE:
     case REEL_RECORD_SNAPSHOT_ENDS:
-    case REEL_RECORD_FORGOTTEN: return false;
+    case REEL_RECORD_FORGOTTEN:
+    case REEL_RECORD_TERM: return false;
     default: return true;
     }
 }
@@ -258,7 +263,7 @@ reel_record_read (struct reel_slice bytes, struct reel_record *record, struct re
     struct reel_cursor cursor = reel_scan_start (bytes);
     struct reel_record_head head;
     uint32_t count;
-    if (!take_head (&cursor, &head, &count) || head.kind < REEL_RECORD_EPOCH || head.kind > REEL_RECORD_FORGOTTEN)
+    if (!take_head (&cursor, &head, &count) || head.kind < REEL_RECORD_EPOCH || head.kind > REEL_RECORD_TERM)
         return reel_error_set (err, REEL_INVALID, "damaged", "", "a record of unknown form");
     record->kind = (enum reel_record_kind) head.kind;
     record->previous_seq = head.previous_seq;

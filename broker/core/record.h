@@ -32,7 +32,8 @@ enum reel_record_kind {
     REEL_RECORD_SNAPSHOT = 14,      /* live state is journaled anew from here on: state, of the broker */
     REEL_RECORD_LIVE = 15,          /* a live workflow as it stands: document, provenance, state */
     REEL_RECORD_SNAPSHOT_ENDS = 16, /* every workflow that was live at its beginning was journaled, or has ended */
-    REEL_RECORD_FORGOTTEN = 17      /* what ended up to that seq is retained no longer, nor are the events */
+    REEL_RECORD_FORGOTTEN = 17,     /* what ended up to that seq is retained no longer, nor are the events */
+    REEL_RECORD_TERM = 18           /* no worker goes by a longer lease than that: term_ms */
 };
 
 /* A whole record. Slices are borrowed: from whoever writes, or from the bytes that were read. */
@@ -52,6 +53,7 @@ struct reel_record {
     uint64_t accepted_seq;            /* ENDED */
     struct reel_slice state;          /* SNAPSHOT, LIVE: msgpack of broker/core/snapshot.c */
     uint64_t forgotten_seq;           /* FORGOTTEN */
+    uint64_t term_ms;                 /* TERM */
 };
 
 /* Appends the framed record; `event_bytes`, not `event`, is what is written. Returns where in `out` they begin. */

@@ -98,14 +98,31 @@ pack_mark (struct reel_buf *out, const struct reel_mark *mark)
     reel_pack_uint (out, mark->ended);
 }
 
-#define MARK_COUNT 4   /* numbers of a mark */
-#define BROKER_COUNT 6 /* numbers of the broker */
+/* The numbers of the broker, likewise. */
+enum {
+    EPOCH,
+    BROKER_SEQ,
+    LEASE_NUMBER,
+    TERM_MS,
+    ALL_PAUSED,
+    ENDED_COUNT,
+    JOURNAL_BYTES,
+    BROKER_COUNT
+};
+#define MARK_COUNT 4 /* numbers of a mark */
 
 void
 reel_snapshot_pack_broker (struct reel_buf *out, const struct reel_core *core, const struct reel_mark *mark)
 {
-    const uint64_t numbers[BROKER_COUNT] = {core->epoch,  core->last_seq,    core->lease_counter,
-                                            core->paused, core->ended_count, core->journal_bytes};
+    const uint64_t numbers[BROKER_COUNT] = {
+        [EPOCH] = core->epoch,
+        [BROKER_SEQ] = core->last_seq,
+        [LEASE_NUMBER] = core->lease_counter,
+        [TERM_MS] = core->term_ms,
+        [ALL_PAUSED] = core->paused,
+        [ENDED_COUNT] = core->ended_count,
+        [JOURNAL_BYTES] = core->journal_bytes,
+    };
     reel_pack_array (out, BROKER_COUNT + MARK_COUNT * (2 + (uint32_t) core->mark_count));
     for (size_t i = 0; i < BROKER_COUNT; i++)
         reel_pack_uint (out, numbers[i]);
@@ -302,12 +319,13 @@ apply_live (struct reel_core *core, const struct reel_record *record, struct ree
 static void
 load_broker (struct reel_core *core, const struct broker *broker)
 {
-    core->epoch = broker->numbers[0];
-    core->last_seq = broker->numbers[1];
-    core->lease_counter = broker->numbers[2];
-    core->paused = broker->numbers[3] != 0;
-    core->ended_count = broker->numbers[4];
-    core->journal_bytes = broker->numbers[5];
+    core->epoch = broker->numbers[EPOCH];
+    core->last_seq = broker->numbers[BROKER_SEQ];
+    core->lease_counter = broker->numbers[LEASE_NUMBER];
+    core->term_ms = broker->numbers[TERM_MS];
+    core->paused = broker->numbers[ALL_PAUSED] != 0;
+    core->ended_count = broker->numbers[ENDED_COUNT];
+    core->journal_bytes = broker->numbers[JOURNAL_BYTES];
     core->forgotten = broker->forgotten;
     core->ended.least = core->forgotten.seq + 1;
     core->mark_count = broker->mark_count;
@@ -325,8 +343,9 @@ apply_begin (struct reel_core *core, const struct reel_record *record, struct re
         return out_of_form (err);
     if (core->skipping)
         load_broker (core, &broker);
-    else if (broker.numbers[0] != core->epoch || broker.numbers[1] != core->last_seq
-             || broker.numbers[2] != core->lease_counter || broker.numbers[5] != core->journal_bytes)
+    else if (broker.numbers[EPOCH] != core->epoch || broker.numbers[BROKER_SEQ] != core->last_seq
+             || broker.numbers[LEASE_NUMBER] != core->lease_counter || broker.numbers[TERM_MS] != core->term_ms
+             || broker.numbers[JOURNAL_BYTES] != core->journal_bytes)
         return reel_apply_contradicts (err, "a snapshot of another state");
     core->snapshot = broker.snapshot;
     core->snapshot_open = true;

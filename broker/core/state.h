@@ -114,6 +114,7 @@ struct reel_core {
     uint64_t epoch;
     uint64_t last_seq;
     uint64_t lease_counter;
+    uint64_t term_ms;          /* no worker goes by a longer lease than that; 0: nobody was told one */
     bool paused;               /* nothing is handed out */
     struct reel_map flows;     /* fingerprint of a live workflow's id -> it */
     struct reel_roll roll;     /* the same, in the order of acceptance */
@@ -144,7 +145,8 @@ struct reel_core {
     uint64_t snapshot_next; /* workflows accepted before that seq are in the snapshot under way */
     struct reel_peer **peers;
     size_t peer_count, peer_cap;
-    size_t turn; /* whose turn it is at the next hand-out */
+    size_t turn;         /* whose turn it is at the next hand-out */
+    int64_t term_due_us; /* monotonic: from when on nobody goes by a longer lease than this broker's */
     bool disk_low;
     bool draining;
     bool more_to_hand_out;  /* the last one was cut short: its effects were full */
@@ -315,6 +317,11 @@ enum reel_status reel_lease_remind (struct reel_core *core, const struct reel_fl
 enum reel_status reel_lease_start (struct reel_core *core, struct reel_flow *flow) REEL_MUST_USE;
 /* Silent workers and expired leases. */
 enum reel_status reel_lease_expire (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
+/* At a start: a longer term than any before is durable before anybody is told it. */
+enum reel_status reel_lease_begin_term (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
+/* When a longer one of brokers before is over, and then. */
+int64_t reel_lease_term_wake_us (const struct reel_core *core);
+enum reel_status reel_lease_end_term (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
 
 /* --- control.c -------------------------------------------------------------------------------- */
 

@@ -55,8 +55,6 @@ static int64_t listened_us;
 static struct disk *disk;
 static bool disk_faulty; /* something was made to fail since it was last restarted */
 static bool disk_is_full;
-static int64_t told_lease_ms; /* what workers were told last, and go by until they hear otherwise */
-static int64_t ended_us;      /* when the last broker did */
 
 /* --- dying ---------------------------------------------------------------------------------- */
 
@@ -71,7 +69,6 @@ die (int64_t start_us)
     sim_inbox_clear (&broker.inboxes[0]);
     sim_inbox_clear (&broker.inboxes[1]);
     broker = (struct broker){.start_us = start_us};
-    ended_us = sim_now_us;
     sim_net_broker (false);
 }
 
@@ -387,11 +384,6 @@ start (void)
         setup.lease_ms = sim_plan.lease_ms / 2 + (int64_t) sim_below ((uint64_t) sim_plan.lease_ms);
         setup.heartbeat_ms = setup.lease_ms / 4;
     }
-    if (setup.lease_ms < told_lease_ms && sim_now_us - ended_us < told_lease_ms * 1000) {
-        setup.lease_ms = told_lease_ms; /* shorter ones only after the longer term: so README asks */
-        setup.heartbeat_ms = setup.lease_ms / 4;
-    }
-    told_lease_ms = setup.lease_ms;
     setup.deliveries_max = sim_plan.deliveries_max;
     setup.snapshot_bytes = sim_plan.snapshot_bytes;
     setup.snapshot_piece_bytes = sim_plan.snapshot_piece_bytes;
@@ -429,7 +421,7 @@ sim_broker_begin (void)
 {
     broker = (struct broker){.start_us = 0};
     disk_faulty = disk_is_full = false;
-    listened_us = told_lease_ms = ended_us = 0;
+    listened_us = 0;
     disk = disk_create ("sim", sim_below (UINT64_MAX));
 }
 

@@ -304,7 +304,8 @@ model_event (struct broker *broker, const struct reel_record *record)
     case REEL_RECORD_SNAPSHOT:
     case REEL_RECORD_LIVE:
     case REEL_RECORD_SNAPSHOT_ENDS:
-    case REEL_RECORD_FORGOTTEN: ck_abort ();
+    case REEL_RECORD_FORGOTTEN:
+    case REEL_RECORD_TERM: ck_abort ();
     case REEL_RECORD_ACCEPTED: break;
     case REEL_RECORD_ASSIGNED: model_assign (broker, model, event); break;
     case REEL_RECORD_STEP: model_step (model, record); break;
@@ -479,6 +480,7 @@ take_snapshot (struct broker *broker, const struct reel_record *record)
             MUST (broker->records[i].seq == 0 || broker->records[i].seq > record->forgotten_seq);
         broker->forgotten = record->forgotten_seq;
         break;
+    case REEL_RECORD_TERM: break;
     default: SAME (record->kind, REEL_RECORD_LIVE);
     }
 }

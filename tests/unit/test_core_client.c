@@ -196,12 +196,13 @@ static const struct {
 
 START_TEST (says_which_header_field_is_malformed)
 {
+    size_t records = broker.record_count;
     bool submit = strcmp (malformed[_i].command, "SUBMIT") == 0;
     broker_client (&broker, "c", malformed[_i].command, malformed[_i].header, submit ? ONE ("wf") : NULL);
     ck_assert_str_eq (broker_header (&broker, "/code"), "'malformed'");
     ck_assert_str_eq (broker_header (&broker, "/path"), malformed[_i].path);
     ck_assert_str_eq (broker_header (&broker, "/request_id"), strcmp (malformed[_i].command, "PING") == 0 ? "" : "1");
-    ck_assert_uint_eq (broker.record_count, 1);
+    ck_assert_uint_eq (broker.record_count, records);
 }
 END_TEST
 
@@ -342,12 +343,13 @@ static const struct {
 
 START_TEST (submit_of_an_invalid_workflow_says_why_and_where)
 {
+    size_t records = broker.record_count;
     broker_client (&broker, "c", "SUBMIT", "{'request_id':1}", invalid[_i].document);
     ck_assert_str_eq (broker_header (&broker, "/code"), "'invalid_workflow'");
     ck_assert_str_eq (broker_header (&broker, "/reason"), invalid[_i].reason);
     ck_assert_str_eq (broker_header (&broker, "/path"), invalid[_i].path);
     ck_assert_str_eq (broker_header (&broker, "/request_id"), "1");
-    ck_assert_uint_eq (broker.record_count, 1);
+    ck_assert_uint_eq (broker.record_count, records);
 }
 END_TEST
 

@@ -454,6 +454,56 @@ START_TEST (restart_gives_every_lease_a_full_term)
 }
 END_TEST
 
+/* A worker that is cut off goes by the lease_ms that it was told. */
+START_TEST (restart_with_a_shorter_lease_waits_for_the_longer_one)
+{
+    running (NULL);
+    broker.setup.lease_ms = 1000;
+    broker_restart (&broker);
+    broker_pass_ms (&broker, 6000);
+    broker_restart (&broker); /* and again, before it was over */
+    broker_worker (&broker, "w", "READY", "{'name':'w','slots':1,'modalities':['echo'],'resume':[[[1,1],0]]}", NULL);
+    broker_pass_ms (&broker, 9999);
+    ck_assert_str_eq (status (), "running");
+    broker_pass_ms (&broker, 1);
+    ck_assert_str_eq (status (), "queued");
+    broker_ready (&broker, "v", 1, "'echo'");
+    broker_forget (&broker);
+    broker_pass_ms (&broker, 999);
+    broker_expect_nothing (&broker);
+    broker_pass_ms (&broker, 1);
+    ck_assert_str_eq (status (), "queued");
+}
+END_TEST
+
+START_TEST (restart_after_the_longer_term_waits_for_the_shorter_one)
+{
+    running (NULL);
+    broker.setup.lease_ms = 1000;
+    broker_restart (&broker);
+    ck_assert_int_eq (broker.wake_us, 10000000);
+    broker_pass_ms (&broker, 10000);
+    broker_ready (&broker, "v", 1, "'echo'");
+    ck_assert_uint_eq (deliveries (), 2);
+    broker_restart (&broker);
+    ck_assert_int_eq (broker.wake_us, 11000000);
+    broker_pass_ms (&broker, 1000);
+    ck_assert_str_eq (status (), "queued");
+}
+END_TEST
+
+START_TEST (restart_with_a_longer_lease_has_it_at_once)
+{
+    running (NULL);
+    broker.setup.lease_ms = 60000;
+    broker_restart (&broker);
+    ck_assert_int_eq (broker.wake_us, 60000000);
+    broker.setup.lease_ms = 10000;
+    broker_restart (&broker);
+    ck_assert_int_eq (broker.wake_us, 60000000);
+}
+END_TEST
+
 START_TEST (restart_in_every_phase)
 {
     static const char *const reports[] = {STARTED ("a", "1", "true"),
@@ -714,6 +764,9 @@ main (void)
     tcase_add_test (tests, holder_that_yields_after_its_lease_expired);
     tcase_add_test (tests, holder_that_contradicts_itself_cannot_come_back);
     tcase_add_test (tests, restart_gives_every_lease_a_full_term);
+    tcase_add_test (tests, restart_with_a_shorter_lease_waits_for_the_longer_one);
+    tcase_add_test (tests, restart_after_the_longer_term_waits_for_the_shorter_one);
+    tcase_add_test (tests, restart_with_a_longer_lease_has_it_at_once);
     tcase_add_test (tests, restart_in_every_phase);
     tcase_add_test (tests, restart_raises_the_epoch_and_never_repeats_a_lease);
     tcase_add_test (tests, start_before_1970_has_an_epoch);

@@ -119,6 +119,21 @@ START_TEST (stalled_run_begins_nothing_before_its_lease_is_confirmed)
 }
 END_TEST
 
+/* It was too long by the lease that it had then, and would not be by the one that it is told now. */
+START_TEST (stalled_run_asks_though_its_lease_got_longer)
+{
+    run_bench_start (&bench, WORKFLOW (STEP ("a", "paid", "")));
+    run_bench_confirm (&bench);
+    bench.monotonic_us = 10000 * 1000;
+    run_bench_feed (&bench, (struct reel_run_event){.kind = REEL_RUN_TICK, .stalled_us = 10000 * 1000});
+    reel_run_set_lease (bench.run, 60000);
+    run_bench_ack (&bench, 1);
+    run_bench_expect (&bench, "started a 1 protected hold", "confirm");
+    run_bench_confirm (&bench);
+    run_bench_expect (&bench, "dispatch a 1");
+}
+END_TEST
+
 START_TEST (protect_confirms_a_lease_that_was_never_confirmed)
 {
     run_bench_start (&bench, WORKFLOW (STEP ("a", "paid", "")));
@@ -1464,6 +1479,7 @@ main (void)
     tcase_add_test (tc, protect_covers_resumable_steps);
     tcase_add_test (tc, protect_lets_idempotent_steps_flow);
     tcase_add_test (tc, stalled_run_begins_nothing_before_its_lease_is_confirmed);
+    tcase_add_test (tc, stalled_run_asks_though_its_lease_got_longer);
     tcase_add_test (tc, protect_confirms_a_lease_that_was_never_confirmed);
     tcase_add_test (tc, protect_holds_for_less_than_lease_ms);
     tcase_add_test (tc, protect_asks_once_and_again_only_when_the_answer_is_too_old);

@@ -60,10 +60,9 @@ static struct reel_option table[OPTION_COUNT] = {
                 "Where subscribers connect.", "REEL_EVENTS", "broker/events"},
     [DATA] = {"data", 'd', REEL_OPTION_TEXT, "DIR", "reel-data", 0, 0,
               "Where the journal is kept; made if it is not there.", "REEL_DATA", "broker/data"},
-    [LEASE_MS] =
-        {"lease-ms", 0, REEL_OPTION_NUMBER, "MS", NULL, 100, REEL_DURATION_MS_MAX,
-         "How long a worker may be silent before its work is given to another.",
-         "REEL_LEASE_MS", "broker/lease_ms"},
+    [LEASE_MS] = {"lease-ms", 0, REEL_OPTION_NUMBER, "MS", NULL, 100, REEL_DURATION_MS_MAX,
+                  "How long a worker may be silent before its work is given to another.", "REEL_LEASE_MS",
+                  "broker/lease_ms"},
     [HEARTBEAT_MS] = {"heartbeat-ms", 0, REEL_OPTION_NUMBER, "MS", NULL, 10, REEL_DURATION_MS_MAX / 2,
                       "How often workers are to be heard; at most half of --lease-ms.", "REEL_HEARTBEAT_MS",
                       "broker/heartbeat_ms"},

@@ -407,7 +407,8 @@ turn (struct reel_shell *shell, struct reel_error *err)
     if (status == REEL_OK)
         status = shell->stopping ? turn_away (shell) : receive (shell);
     if (status == REEL_OK && !shell->stopping)
-        status = reel_core_tick (shell->core, shell->rounds.now, &shell->rounds.pending->effects, &shell->wake_us);
+        status = reel_core_tick (shell->core, shell->rounds.now, shell->rounds.all_heard,
+                                 &shell->rounds.pending->effects, &shell->wake_us);
     if (status == REEL_OK)
         status = reel_rounds_pass_on (&shell->rounds);
     return status == REEL_OK ? beat (shell) : status;

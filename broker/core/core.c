@@ -113,13 +113,13 @@ sooner (int64_t *wake_us, int64_t at_us)
 }
 
 static int64_t
-next_wake (const struct reel_core *core, const struct reel_effects *effects)
+next_wake (const struct reel_core *core, bool all_heard, const struct reel_effects *effects)
 {
     const int64_t now_us = core->now.monotonic_us;
     int64_t wake_us = INT64_MAX;
     const struct reel_heap_node *node;
-    if ((node = reel_heap_top (&core->expiries)) != NULL)
-        sooner (&wake_us, node->key);
+    if (all_heard)
+        sooner (&wake_us, reel_lease_wake_us (core));
     if ((node = reel_heap_top (&core->waits)) != NULL)
         sooner (&wake_us, node->key);
     if ((node = reel_heap_top (&core->later)) != NULL) {
@@ -129,9 +129,6 @@ next_wake (const struct reel_core *core, const struct reel_effects *effects)
     }
     if (core->more_to_hand_out)
         sooner (&wake_us, now_us);
-    if (core->peer_count > 0)
-        sooner (&wake_us, core->silence_due_us);
-    sooner (&wake_us, reel_lease_term_wake_us (core));
     sooner (&wake_us, reel_snapshot_wake_us (core, effects));
     sooner (&wake_us, reel_retention_wake_us (core));
     sooner (&wake_us, reel_backup_wake_us (core));
@@ -139,12 +136,11 @@ next_wake (const struct reel_core *core, const struct reel_effects *effects)
 }
 
 enum reel_status
-reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects, int64_t *wake_us)
+reel_core_tick (struct reel_core *core, struct reel_core_time now, bool all_heard, struct reel_effects *effects,
+                int64_t *wake_us)
 {
     enter (core, now, effects);
-    enum reel_status status = reel_lease_expire (core, effects);
-    if (status == REEL_OK)
-        status = reel_lease_end_term (core, effects);
+    enum reel_status status = all_heard || REEL_MUTANT_IS (55) ? reel_lease_expire (core, effects) : REEL_OK;
     if (status == REEL_OK)
         status = reel_request_expire_waits (core, effects);
     if (status == REEL_OK)
@@ -157,7 +153,7 @@ reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_e
         status = reel_retention_tick (core, effects);
     if (status == REEL_OK)
         status = reel_backup_tick (core, effects);
-    *wake_us = next_wake (core, effects);
+    *wake_us = next_wake (core, all_heard, effects);
     return status;
 }
 

@@ -179,15 +179,16 @@ struct reel_core_time {
  *
  * reel_core_tick() must be called after every bounded run of messages and at the time it asked
  * for: it is what hands out work, notices lost workers and wakes waiting requests. `wake_us` is
- * the next monotonic time at which it wants to be called.
+ * the next monotonic time at which it wants to be called. Nobody is given up while something that
+ * workers sent may not have been read (`all_heard`): their sign of life may be there.
  */
 enum reel_status reel_core_message (struct reel_core *core, struct reel_core_time now,
                                     const struct reel_core_frames *frames, struct reel_effects *effects) REEL_MUST_USE;
 enum reel_status reel_core_reading (struct reel_core *core, struct reel_core_time now,
                                     const struct reel_core_reading *reading,
                                     struct reel_effects *effects) REEL_MUST_USE;
-enum reel_status reel_core_tick (struct reel_core *core, struct reel_core_time now, struct reel_effects *effects,
-                                 int64_t *wake_us) REEL_MUST_USE;
+enum reel_status reel_core_tick (struct reel_core *core, struct reel_core_time now, bool all_heard,
+                                 struct reel_effects *effects, int64_t *wake_us) REEL_MUST_USE;
 /* The process is about to end: requests that wait are answered `draining`, and so is every one from now on. */
 enum reel_status reel_core_drain (struct reel_core *core, struct reel_core_time now,
                                   struct reel_effects *effects) REEL_MUST_USE;

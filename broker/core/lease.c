@@ -35,21 +35,6 @@ reel_lease_begin_term (struct reel_core *core, struct reel_effects *effects)
     return REEL_OK;
 }
 
-int64_t
-reel_lease_term_wake_us (const struct reel_core *core)
-{
-    return core->term_ms > (uint64_t) core->setup.lease_ms ? core->term_due_us : INT64_MAX;
-}
-
-enum reel_status
-reel_lease_end_term (struct reel_core *core, struct reel_effects *effects)
-{
-    if (core->now.monotonic_us < reel_lease_term_wake_us (core))
-        return REEL_OK;
-    core->silence_due_us = core->now.monotonic_us; /* which was far off, by the longer term */
-    return record_term (core, effects);
-}
-
 enum reel_status
 reel_lease_start (struct reel_core *core, struct reel_flow *flow)
 {
@@ -249,6 +234,25 @@ forget_silent (struct reel_core *core)
     }
 }
 
+/* From when on nobody goes by a longer term than this broker's. */
+static int64_t
+term_wake_us (const struct reel_core *core)
+{
+    return core->term_ms > (uint64_t) core->setup.lease_ms ? core->term_due_us : INT64_MAX;
+}
+
+int64_t
+reel_lease_wake_us (const struct reel_core *core)
+{
+    const struct reel_heap_node *node = reel_heap_top (&core->expiries);
+    int64_t wake_us = term_wake_us (core);
+    if (node != NULL && node->key < wake_us)
+        wake_us = node->key;
+    if (core->peer_count > 0 && core->silence_due_us < wake_us)
+        wake_us = core->silence_due_us;
+    return wake_us;
+}
+
 enum reel_status
 reel_lease_expire (struct reel_core *core, struct reel_effects *effects)
 {
@@ -269,5 +273,8 @@ reel_lease_expire (struct reel_core *core, struct reel_effects *effects)
         if (status != REEL_OK)
             return status;
     }
-    return REEL_OK;
+    if (core->now.monotonic_us < term_wake_us (core))
+        return REEL_OK;
+    core->silence_due_us = core->now.monotonic_us; /* which was far off, by the longer term */
+    return record_term (core, effects);
 }

@@ -99,16 +99,7 @@ pack_mark (struct reel_buf *out, const struct reel_mark *mark)
 }
 
 /* The numbers of the broker, likewise. */
-enum {
-    EPOCH,
-    BROKER_SEQ,
-    LEASE_NUMBER,
-    TERM_MS,
-    ALL_PAUSED,
-    ENDED_COUNT,
-    JOURNAL_BYTES,
-    BROKER_COUNT
-};
+enum { EPOCH, BROKER_SEQ, LEASE_NUMBER, TERM_MS, ALL_PAUSED, ENDED_COUNT, JOURNAL_BYTES, BROKER_COUNT };
 #define MARK_COUNT 4 /* numbers of a mark */
 
 void

@@ -317,11 +317,10 @@ enum reel_status reel_lease_remind (struct reel_core *core, const struct reel_fl
 enum reel_status reel_lease_start (struct reel_core *core, struct reel_flow *flow) REEL_MUST_USE;
 /* Silent workers and expired leases. */
 enum reel_status reel_lease_expire (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
+/* When that is to be called again. */
+int64_t reel_lease_wake_us (const struct reel_core *core);
 /* At a start: a longer term than any before is durable before anybody is told it. */
 enum reel_status reel_lease_begin_term (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
-/* When a longer one of brokers before is over, and then. */
-int64_t reel_lease_term_wake_us (const struct reel_core *core);
-enum reel_status reel_lease_end_term (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
 
 /* --- control.c -------------------------------------------------------------------------------- */
 

@@ -501,7 +501,7 @@ crash_commit (struct crash_bench *bench)
     int64_t wake_us;
     if (bench->down)
         return;
-    CRASH_MUST (reel_core_tick (bench->core, bench->now, &bench->effects, &wake_us) == REEL_OK);
+    CRASH_MUST (reel_core_tick (bench->core, bench->now, true, &bench->effects, &wake_us) == REEL_OK);
     if (bench->effects.records.len > 0) {
         struct reel_journal_batch batch = reel_effects_batch (&bench->effects);
         note_batch (bench, &batch);

@@ -299,8 +299,8 @@ turn (void)
     } else {
         broker.rounds.all_heard = drain (REEL_SOCKET_WORKER);
         broker.eager |= !drain (REEL_SOCKET_CLIENT) || !broker.rounds.all_heard;
-        enum reel_status status = reel_core_tick (broker.core, broker.rounds.now, &broker.rounds.pending->effects,
-                                                  &broker.wake_us);
+        enum reel_status status = reel_core_tick (broker.core, broker.rounds.now, broker.rounds.all_heard,
+                                                  &broker.rounds.pending->effects, &broker.wake_us);
         SIM_HOLDS ("memory", status == REEL_OK, "the core cannot tick: %s", reel_status_name (status));
     }
     if (broker.gathers_us < 0 && broker.rounds.pending->effects.records.len > 0)

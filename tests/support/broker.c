@@ -912,7 +912,7 @@ tick (struct broker *broker)
     struct reel_core_time now = {broker->wall_us, broker->monotonic_us};
     size_t rounds = 0;
     do {
-        SAME (reel_core_tick (broker->core, now, &broker->effects, &broker->wake_us), REEL_OK);
+        SAME (reel_core_tick (broker->core, now, !broker->more_to_read, &broker->effects, &broker->wake_us), REEL_OK);
         take_effects (broker, true);
         MUST (rounds++ < 100000);
     } while (broker->wake_us <= broker->monotonic_us);

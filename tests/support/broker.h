@@ -79,6 +79,7 @@ struct broker {
     struct broker_model *models;
     size_t model_count, model_cap;
     bool draining;
+    bool more_to_read;     /* of what workers sent */
     bool hold_readings;    /* until broker_answer() */
     uint64_t copy;         /* for a backup; 0: none */
     uint64_t copy_bytes;   /* of it */

@@ -154,7 +154,7 @@ static enum reel_status
 go_round (void)
 {
     int64_t wake_us;
-    enum reel_status status = reel_core_tick (core, rounds.now, &rounds.pending->effects, &wake_us);
+    enum reel_status status = reel_core_tick (core, rounds.now, true, &rounds.pending->effects, &wake_us);
     if (status == REEL_OK)
         status = reel_rounds_pass_on (&rounds);
     while (status == REEL_OK && rounds.committing) {

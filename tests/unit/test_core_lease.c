@@ -73,6 +73,21 @@ START_TEST (lease_expires_after_its_term)
 }
 END_TEST
 
+START_TEST (nobody_is_given_up_before_all_is_read)
+{
+    running (NULL);
+    broker.more_to_read = true;
+    broker_pass_ms (&broker, 10000);
+    broker_expect_nothing (&broker);
+    broker_worker (&broker, "w", "HEARTBEAT", HEARTBEAT ("[1,1]"), NULL);
+    broker.more_to_read = false;
+    broker_pass_ms (&broker, 9999);
+    ck_assert_str_eq (status (), "running");
+    broker_pass_ms (&broker, 1);
+    ck_assert_str_eq (status (), "queued");
+}
+END_TEST
+
 START_TEST (wall_clock_that_is_set_expires_nothing)
 {
     running (NULL);
@@ -741,6 +756,7 @@ main (void)
     TCase *tests = tcase_create ("lease");
     tcase_add_checked_fixture (tests, set_up, tear_down);
     tcase_add_test (tests, lease_expires_after_its_term);
+    tcase_add_test (tests, nobody_is_given_up_before_all_is_read);
     tcase_add_test (tests, wall_clock_that_is_set_expires_nothing);
     tcase_add_test (tests, heartbeats_and_reports_renew_it_however_long_a_step_runs);
     tcase_add_test (tests, heartbeat_without_the_lease_does_not_renew_it);

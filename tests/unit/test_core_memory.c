@@ -231,11 +231,11 @@ say (size_t line)
     let_go ();
     now.monotonic_us += 1000 * script[line].pass_ms;
     now.wall_us += 1000 * script[line].pass_ms;
-    enum reel_status status = reel_core_tick (core, now, &effects, &wake_us);
+    enum reel_status status = reel_core_tick (core, now, true, &effects, &wake_us);
     if (status == REEL_OK)
         status = reel_core_message (core, now, &message, &effects);
     if (status == REEL_OK)
-        status = reel_core_tick (core, now, &effects, &wake_us);
+        status = reel_core_tick (core, now, true, &effects, &wake_us);
     return status == REEL_OK ? settle () : status;
 }
 

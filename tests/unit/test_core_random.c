@@ -530,7 +530,7 @@ kill_broker (void)
         struct reel_core_time now = {broker.wall_us, broker.monotonic_us};
         int64_t wake_us;
         ck_assert_int_eq (reel_core_message (broker.core, now, &message, &broker.effects), REEL_OK);
-        ck_assert_int_eq (reel_core_tick (broker.core, now, &broker.effects, &wake_us), REEL_OK);
+        ck_assert_int_eq (reel_core_tick (broker.core, now, true, &broker.effects, &wake_us), REEL_OK);
         reel_effects_clear (&broker.effects);
         reel_buf_free (&header);
         reel_buf_free (&document);

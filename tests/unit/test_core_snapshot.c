@@ -126,7 +126,7 @@ START_TEST (is_journaled_in_pieces)
         struct reel_core_time now = {broker.wall_us, broker.monotonic_us};
         int64_t wake_us;
         ck_assert_int_lt (i, 100000);
-        ck_assert_int_eq (reel_core_tick (broker.core, now, &broker.effects, &wake_us), REEL_OK);
+        ck_assert_int_eq (reel_core_tick (broker.core, now, true, &broker.effects, &wake_us), REEL_OK);
         if (broker.effects.snapshot_bytes > most)
             most = broker.effects.snapshot_bytes;
         pass ();
@@ -214,7 +214,7 @@ START_TEST (stands_still_while_the_disk_is_nearly_full)
         broker_tick (&broker);
     ck_assert_uint_eq (broker.snapshots, before);
     struct reel_core_time now = {broker.wall_us, broker.monotonic_us};
-    ck_assert_int_eq (reel_core_tick (broker.core, now, &broker.effects, &wake_us), REEL_OK);
+    ck_assert_int_eq (reel_core_tick (broker.core, now, true, &broker.effects, &wake_us), REEL_OK);
     ck_assert_int_gt (wake_us, broker.monotonic_us + 1000);
     reel_core_disk_low (broker.core, false);
     for (int i = 0; i < 50; i++)

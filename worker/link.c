@@ -469,26 +469,33 @@ within (uint64_t ms, int64_t ms_min)
     return ms < (uint64_t) ms_min ? ms_min : ms > TERM_MS_MAX ? TERM_MS_MAX : (int64_t) ms;
 }
 
+/* What this broker takes, and no more than we ever send. One before it may have taken less. */
+static uint64_t
+limit (struct reel_slice limits, const char *name, uint64_t most)
+{
+    uint64_t number;
+    if (!reel_scan_find_uint (limits, name, &number) || number > most)
+        return most;
+    return number > 0 ? number : 1;
+}
+
 static void
 on_welcome (struct reel_link *link)
 {
     const struct reel_message *in = &link->in;
     struct reel_slice limits = in->value[REEL_F_LIMITS].s;
-    uint64_t number;
     link->known = true;
     if (!link->welcomed)
         link->setup.welcomed (link->setup.context);
     link->welcomed = true;
     link->heartbeat_ms = within (in->value[REEL_F_HEARTBEAT_MS].u, HEARTBEAT_MS_MIN);
     link->lease_ms = within (in->value[REEL_F_LEASE_MS].u, 2 * HEARTBEAT_MS_MIN);
-    if (reel_scan_find_uint (limits, "receipt_bytes", &number) && number < link->receipt_bytes_max)
-        link->receipt_bytes_max = number;
-    if (reel_scan_find_uint (limits, "report_bytes", &number) && number < link->report_bytes_max)
-        link->report_bytes_max = number;
-    if (reel_scan_find_uint (limits, "depth", &number) && number < link->receipt_depth_max)
-        link->receipt_depth_max = number;
+    link->receipt_bytes_max = limit (limits, "receipt_bytes", REEL_RECEIPT_BYTES_MAX);
+    link->report_bytes_max = limit (limits, "report_bytes", REEL_REPORT_BYTES_MAX);
+    link->receipt_depth_max = limit (limits, "depth", REEL_RECEIPT_DEPTH_MAX);
     for (struct reel_held *held = link->leases.first; held != NULL; held = held->next)
-        reel_run_set_lease (held->drive.run, link->lease_ms);
+        reel_run_set_terms (held->drive.run, link->lease_ms, link->receipt_bytes_max,
+                            (unsigned) link->receipt_depth_max);
     reel_loop_arm (link->setup.loop, &link->beat, reel_clock_monotonic_us () + link->heartbeat_ms * 1000);
     reel_log (REEL_LOG_INFO, "the broker knows us (epoch %ju)", (uintmax_t) in->value[REEL_F_EPOCH].u);
 }

@@ -18,10 +18,10 @@
 /* --- making --------------------------------------------------------------------------- */
 
 static struct reel_run_limits
-usable_limits (const struct reel_run_setup *setup)
+usable_limits (size_t bytes_max, unsigned depth_max)
 {
-    size_t bytes = setup->receipt_bytes_max > 0 ? setup->receipt_bytes_max : REEL_RECEIPT_BYTES_MAX;
-    unsigned depth = setup->receipt_depth_max > 0 ? setup->receipt_depth_max : REEL_RECEIPT_DEPTH_MAX;
+    size_t bytes = bytes_max > 0 ? bytes_max : REEL_RECEIPT_BYTES_MAX;
+    unsigned depth = depth_max > 0 ? depth_max : REEL_RECEIPT_DEPTH_MAX;
     bytes = bytes < REEL_RUN_BYTES_LEAST ? REEL_RUN_BYTES_LEAST : bytes;
     depth = depth < 2 ? 2 : depth > REEL_RECEIPT_DEPTH_MAX ? REEL_RECEIPT_DEPTH_MAX : depth;
     return (struct reel_run_limits){bytes, depth};
@@ -67,7 +67,7 @@ reel_run_create (const struct reel_run_setup *setup, struct reel_run **out, stru
     run->setup_attempts = setup->attempts;
     run->local = setup->local;
     run->lease_ms = setup->lease_ms;
-    run->limits = usable_limits (setup);
+    run->limits = usable_limits (setup->receipt_bytes_max, setup->receipt_depth_max);
     run->route = setup->route;
     run->look_up_hook = setup->hook;
     run->registry = setup->registry;
@@ -110,9 +110,10 @@ reel_run_destroy (struct reel_run **run)
 }
 
 void
-reel_run_set_lease (struct reel_run *run, int64_t lease_ms)
+reel_run_set_terms (struct reel_run *run, int64_t lease_ms, size_t receipt_bytes_max, unsigned receipt_depth_max)
 {
     run->lease_ms = lease_ms;
+    run->limits = usable_limits (receipt_bytes_max, receipt_depth_max);
 }
 
 /* --- the cursor ------------------------------------------------------------------------ */

@@ -132,8 +132,8 @@ struct reel_run_commands {
 enum reel_status reel_run_create (const struct reel_run_setup *setup, struct reel_run **run,
                                   struct reel_error *err) REEL_MUST_USE;
 void reel_run_destroy (struct reel_run **run);
-/* From now on a lease lives for so long: a broker that was started again may have other terms. */
-void reel_run_set_lease (struct reel_run *run, int64_t lease_ms);
+/* From now on a lease lives for so long, and so much is taken: a broker that was started again may have other terms. */
+void reel_run_set_terms (struct reel_run *run, int64_t lease_ms, size_t receipt_bytes_max, unsigned receipt_depth_max);
 
 /*
  * Takes one event in. Overwrites `commands`. An event that does not fit the state (a FINISHED

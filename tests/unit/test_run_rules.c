@@ -126,7 +126,7 @@ START_TEST (stalled_run_asks_though_its_lease_got_longer)
     run_bench_confirm (&bench);
     bench.monotonic_us = 10000 * 1000;
     run_bench_feed (&bench, (struct reel_run_event){.kind = REEL_RUN_TICK, .stalled_us = 10000 * 1000});
-    reel_run_set_lease (bench.run, 60000);
+    reel_run_set_terms (bench.run, 60000, 0, 0);
     run_bench_ack (&bench, 1);
     run_bench_expect (&bench, "started a 1 protected hold", "confirm");
     run_bench_confirm (&bench);
@@ -1037,6 +1037,20 @@ START_TEST (bound_of_a_receipt_in_bytes)
 }
 END_TEST
 
+START_TEST (bound_of_a_receipt_is_that_of_the_newest_terms)
+{
+    struct reel_buf output = map_of_bytes (3000);
+    run_bench_start (&bench, WORKFLOW (STEP ("a", "idem", ""), STEP ("b", "idem", "")));
+    reel_run_set_terms (bench.run, 10000, 2000, 4);
+    succeed_raw (reel_buf_slice (&output), REEL_SLICE_NONE);
+    reel_run_set_terms (bench.run, 10000, REEL_RECEIPT_BYTES_MAX, REEL_RECEIPT_DEPTH_MAX);
+    succeed_raw (reel_buf_slice (&output), REEL_SLICE_NONE);
+    run_bench_expect (&bench, "started a 1 idempotent hold", "dispatch a 1", "failed a limit_exceeded",
+                      "started b 1 idempotent hold", "dispatch b 1", "succeeded b", "ended", "END");
+    reel_buf_free (&output);
+}
+END_TEST
+
 START_TEST (bound_of_a_receipt_is_at_least_1024)
 {
     size_t frame = receipt_frame_bytes ();
@@ -1547,6 +1561,7 @@ main (void)
     tcase_add_test (tc, local_running_step_passes_no_attempts_on);
     tc = tcase (suite, "bound");
     tcase_add_test (tc, bound_of_a_receipt_in_bytes);
+    tcase_add_test (tc, bound_of_a_receipt_is_that_of_the_newest_terms);
     tcase_add_test (tc, bound_of_a_receipt_is_at_least_1024);
     tcase_add_test (tc, bound_of_a_receipt_holds_for_each_part);
     tcase_add_test (tc, bound_of_a_receipt_in_depth);

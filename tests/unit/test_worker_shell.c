@@ -416,6 +416,30 @@ START_TEST (limits_of_the_broker_bind_the_worker)
 }
 END_TEST
 
+/* A broker that comes back may take more than the one before, or (who says 0 says nothing usable) hardly anything. */
+START_TEST (limits_are_those_of_the_newest_welcome)
+{
+    static const char *const told[] = {"{\"receipt_bytes\":0,\"report_bytes\":0,\"depth\":0}", "{}"};
+    char workflow[4096];
+    snprintf (workflow, sizeof workflow,
+              "{\"steps\":[{\"step_id\":\"a\",\"modality\":\"echo\",\"payload\":{\"x\":[[[\"%03000d\"]]]}}]}", 0);
+    start (5000, 20000);
+    for (unsigned i = 0; i < 2; i++) {
+        reel_buf_clear (&limits);
+        ck_assert_int_eq (reel_json_read (reel_slice_text (told[i]), &limits, &err), REEL_OK);
+        send_welcome (5000, 20000);
+        send_assign (1 + i, workflow);
+        if (i == 0) { /* one event a report */
+            expect_report (1, 1, "step.started a");
+            expect_report (1, 2, "step.failed a");
+            expect_report (1, 3, "workflow.ended");
+        } else
+            expect_report (2, 1, "step.started a, step.succeeded a, workflow.ended");
+    }
+    reel_buf_free (&limits);
+}
+END_TEST
+
 /* Why a lease is not ours any more is for the log, whatever form it has. */
 START_TEST (fenced_lease_may_say_why)
 {
@@ -976,6 +1000,7 @@ main (void)
     tcase_add_test (tc, slots_are_worked_at_together);
     tcase_add_test (tc, delivery_attempts_and_provenance_reach_the_run);
     tcase_add_test (tc, limits_of_the_broker_bind_the_worker);
+    tcase_add_test (tc, limits_are_those_of_the_newest_welcome);
     tcase_add_test (tc, fenced_lease_may_say_why);
     tcase_add_test (tc, modality_not_served_is_given_back);
     tcase_add_test (tc, assignment_before_the_welcome_is_given_back);

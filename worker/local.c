@@ -15,6 +15,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "worker/drive.h"
+#include "worker/guard.h"
 #include "worker/rewrite.h"
 
 #define TICK_MS_DEFAULT 100
@@ -23,6 +24,7 @@ struct local {
     const struct reel_local_setup *setup;
     struct reel_loop *loop;
     struct reel_drive drive;
+    struct reel_guard_keeper keeper;
     struct reel_turn turn;
     struct reel_timer tick;
     struct reel_watch stop;
@@ -302,6 +304,7 @@ static enum reel_status
 run_loop (struct local *local)
 {
     enum reel_status status = REEL_OK;
+    reel_guard_keep (&local->keeper, local->loop);
     reel_loop_add_turn (local->loop, &local->turn);
     if (local->setup->watcher.tick != NULL)
         arm_tick (local);
@@ -312,6 +315,7 @@ run_loop (struct local *local)
         reel_drive_begin (&local->drive);
         status = reel_loop_run (local->loop);
     }
+    reel_guard_let_go (&local->keeper);
     reel_loop_unwatch (local->loop, &local->stop);
     reel_loop_disarm (local->loop, &local->tick);
     if (status == REEL_IO)

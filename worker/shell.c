@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "cli/notify.h"
 #include "net/socket.h"
+#include "worker/guard.h"
 #include "worker/link.h"
 
 /* Messages read in one turn. */
@@ -29,6 +30,7 @@ struct shell {
     void *context; /* ZeroMQ's */
     void *socket;
     struct reel_watch socket_watch, stop_watch;
+    struct reel_guard_keeper keeper;
     struct reel_turn turn;
     struct reel_inbox inbox;
     struct reel_link *link;
@@ -188,6 +190,7 @@ set_up (struct shell *shell)
     if (shell->context == NULL)
         return reel_error_set (shell->err, REEL_IO, "socket_failed", NULL, "no ZeroMQ context: %s",
                                zmq_strerror (errno));
+    reel_guard_keep (&shell->keeper, shell->loop);
     reel_loop_add_turn (shell->loop, &shell->turn);
     if (reel_loop_watch (shell->loop, &shell->stop_watch, EPOLLIN) != REEL_OK)
         return reel_error_set (shell->err, REEL_IO, "io", NULL, "the signals cannot be watched: %s", strerror (errno));
@@ -197,6 +200,7 @@ set_up (struct shell *shell)
 static void
 tear_down (struct shell *shell)
 {
+    reel_guard_let_go (&shell->keeper);
     if (shell->loop != NULL) {
         reel_loop_unwatch (shell->loop, &shell->stop_watch);
         reel_loop_unwatch (shell->loop, &shell->socket_watch);

@@ -3,6 +3,7 @@
 A worker that was stopped past its lease goes on if nobody has taken over. Otherwise it changes nothing, dispatches
 nothing and ends its children. What a killed worker had started is killed.
 """
+import contextlib
 import os
 import signal
 import unittest
@@ -242,14 +243,58 @@ class Orphans(Case):
         run = self.stage.start_reel("run", "--config", config, outer)
         self.check_that_all_end(run, lambda: run.signal(signal.SIGINT))
         self.assertEqual(130, run.wait().code)
+        (self.stage.directory / "ledger").unlink()
+        run = self.stage.start_reel("run", "--config", config, outer)
+
+        def kill_inner_guard():
+            with open(f"/proc/{self.pid('self')}/stat", encoding="ascii") as stat:
+                self.kill_guard(int(stat.read().rpartition(")")[2].split()[1]))
+            run.kill()
+
+        self.check_that_all_end(run, kill_inner_guard)
+
+    def guards(self, parent):
+        """Those of its children that are called so, and live."""
+        found = []
+        with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as children:
+            for pid in map(int, children.read().split()):
+                with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/comm", encoding="ascii") as name:
+                    found += [pid] if name.read() == "reel-guard\n" and harness.lives(pid) else []
+        return found
+
+    def kill_guard(self, parent):
+        (guard,) = self.guards(parent)
+        os.kill(guard, signal.SIGKILL)
+        until(lambda: self.guards(parent) not in ([], [guard]), "another takes over")
+
+    def kill_without_its_guards(self, process):
+        self.kill_guard(process.pid)
+        self.kill_guard(process.pid)
+        process.kill()
+
+    def test_killed_guard_of_a_worker_is_followed_by_another(self):
+        self.stage.broker(*BROKER)
+        worker = self.worker()
+        self.stage.submit(workflow(step("a", "stubborn")))
+        self.check_that_all_end(worker, lambda: self.kill_without_its_guards(worker))
+
+    def test_killed_guard_of_a_local_run_is_followed_by_another(self):
+        path = self.stage.file("a.json", workflow(step("a", "stubborn")))
+        config = self.stage.file("worker.zpl", self.config)
+        run = self.stage.start_reel("run", "--config", config, path)
+        self.check_that_all_end(run, lambda: self.kill_without_its_guards(run))
+
+    def test_killed_guard_is_nothing_to_a_worker_that_ends(self):
+        self.stage.broker(*BROKER)
+        worker = self.worker()
+        (guard,) = self.guards(worker.pid)
+        os.kill(guard, signal.SIGKILL)
+        self.assertEqual(0, worker.stop())
 
     def test_guard_ends_with_its_worker(self):
         self.stage.broker(*BROKER)
         worker = self.worker()
-        with open(f"/proc/{worker.pid}/task/{worker.pid}/children", encoding="ascii") as children:
-            (guard,) = map(int, children.read().split())
-        with open(f"/proc/{guard}/comm", encoding="ascii") as name:
-            self.assertEqual("reel-guard\n", name.read())
+        (guard,) = self.guards(worker.pid)
         os.kill(guard, signal.SIGTERM)
         self.assertEqual({"0", "1", "2", "3"}, set(os.listdir(f"/proc/{guard}/fd")))
         self.assertTrue(harness.lives(guard))

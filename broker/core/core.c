@@ -187,25 +187,21 @@ reel_core_start (struct reel_core *core, struct reel_core_time now, struct reel_
     uint64_t seconds = now.wall_us < 0 ? 0 : (uint64_t) now.wall_us / 1000000;
     uint64_t next = core->epoch + !REEL_MUTANT_IS (11);
     core->record = (struct reel_record){.kind = REEL_RECORD_EPOCH, .epoch = next > seconds ? next : seconds};
-    if (reel_core_record_plain (core, effects) != REEL_OK)
-        return REEL_NO_MEMORY;
+    enum reel_status status = reel_core_record_plain (core, effects);
     effects->epoch = core->epoch;
-    if (reel_lease_begin_term (core, effects) != REEL_OK)
-        return REEL_NO_MEMORY;
-    for (size_t i = 0; i < core->roll.count; i++) {
+    if (status == REEL_OK)
+        status = reel_lease_begin_term (core, effects);
+    for (size_t i = 0; i < core->roll.count && status == REEL_OK; i++) {
         struct reel_flow *flow = core->roll.places[i].flow;
-        enum reel_status status = REEL_OK;
         if (flow == NULL)
             continue;
         if (flow->state == REEL_FLOW_QUEUED)
             status = reel_queue_add (core, flow);
         else if (flow->state == REEL_FLOW_RUNNING && !REEL_MUTANT_IS (13))
             status = reel_lease_start (core, flow);
-        if (status != REEL_OK)
-            return status;
     }
-    core->started = true;
-    return REEL_OK;
+    core->started = status == REEL_OK;
+    return status;
 }
 
 void

@@ -15,24 +15,21 @@
 static int64_t
 term_us (const struct reel_core *core)
 {
-    uint64_t ms = REEL_MUTANT_IS (54) ? (uint64_t) core->setup.lease_ms : core->term_ms;
-    return ms < REEL_DURATION_MS_MAX ? 1000 * (int64_t) ms : 1000 * REEL_DURATION_MS_MAX;
+    return 1000 * (REEL_MUTANT_IS (54) ? core->setup.lease_ms : core->term_ms);
 }
 
 static enum reel_status
 record_term (struct reel_core *core, struct reel_effects *effects)
 {
-    core->record = (struct reel_record){.kind = REEL_RECORD_TERM, .term_ms = (uint64_t) core->setup.lease_ms};
+    core->record = (struct reel_record){.kind = REEL_RECORD_TERM, .term_ms = core->setup.lease_ms};
     return reel_core_record_plain (core, effects);
 }
 
 enum reel_status
 reel_lease_begin_term (struct reel_core *core, struct reel_effects *effects)
 {
-    if (core->term_ms < (uint64_t) core->setup.lease_ms && record_term (core, effects) != REEL_OK)
-        return REEL_NO_MEMORY;
     core->term_due_us = core->now.monotonic_us + term_us (core);
-    return REEL_OK;
+    return core->term_ms < core->setup.lease_ms ? record_term (core, effects) : REEL_OK;
 }
 
 enum reel_status
@@ -238,7 +235,7 @@ forget_silent (struct reel_core *core)
 static int64_t
 term_wake_us (const struct reel_core *core)
 {
-    return core->term_ms > (uint64_t) core->setup.lease_ms ? core->term_due_us : INT64_MAX;
+    return core->term_ms > core->setup.lease_ms ? core->term_due_us : INT64_MAX;
 }
 
 int64_t

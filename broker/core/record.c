@@ -76,7 +76,7 @@ reel_record_write (struct reel_buf *out, const struct reel_record *record)
         reel_buf_add_slice (out, record->state);
         break;
     case REEL_RECORD_FORGOTTEN: reel_pack_uint (out, record->forgotten_seq); break;
-    case REEL_RECORD_TERM: reel_pack_uint (out, record->term_ms); break;
+    case REEL_RECORD_TERM: reel_pack_uint (out, (uint64_t) record->term_ms); break;
     case REEL_RECORD_SNAPSHOT_ENDS:
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
@@ -179,6 +179,16 @@ take_priority (struct reel_cursor *cursor, int64_t *priority)
 }
 
 static bool
+take_term (struct reel_cursor *cursor, int64_t *term_ms)
+{
+    uint64_t number;
+    if (!reel_scan_uint (cursor, &number) || number > REEL_DURATION_MS_MAX)
+        return false;
+    *term_ms = (int64_t) number;
+    return true;
+}
+
+static bool
 take_rest (struct reel_cursor *cursor, struct reel_record *record, bool alone)
 {
     switch (record->kind) {
@@ -188,7 +198,7 @@ take_rest (struct reel_cursor *cursor, struct reel_record *record, bool alone)
     case REEL_RECORD_SNAPSHOT: return reel_scan_skip (cursor, &record->state);
     case REEL_RECORD_LIVE: return take_document (cursor, record) && reel_scan_skip (cursor, &record->state);
     case REEL_RECORD_FORGOTTEN: return reel_scan_uint (cursor, &record->forgotten_seq);
-    case REEL_RECORD_TERM: return reel_scan_uint (cursor, &record->term_ms);
+    case REEL_RECORD_TERM: return take_term (cursor, &record->term_ms);
     case REEL_RECORD_STEP:
     case REEL_RECORD_YIELDED:
         return take_lease (cursor, &record->lease) && reel_scan_uint (cursor, &record->report_index);

@@ -53,7 +53,7 @@ struct reel_record {
     uint64_t accepted_seq;            /* ENDED */
     struct reel_slice state;          /* SNAPSHOT, LIVE: msgpack of broker/core/snapshot.c */
     uint64_t forgotten_seq;           /* FORGOTTEN */
-    uint64_t term_ms;                 /* TERM */
+    int64_t term_ms;                  /* TERM; at most REEL_DURATION_MS_MAX */
 };
 
 /* Appends the framed record; `event_bytes`, not `event`, is what is written. Returns where in `out` they begin. */

@@ -109,7 +109,7 @@ reel_snapshot_pack_broker (struct reel_buf *out, const struct reel_core *core, c
         [EPOCH] = core->epoch,
         [BROKER_SEQ] = core->last_seq,
         [LEASE_NUMBER] = core->lease_counter,
-        [TERM_MS] = core->term_ms,
+        [TERM_MS] = (uint64_t) core->term_ms,
         [ALL_PAUSED] = core->paused,
         [ENDED_COUNT] = core->ended_count,
         [JOURNAL_BYTES] = core->journal_bytes,
@@ -182,7 +182,8 @@ read_broker (struct reel_slice state, struct broker *broker)
     bool read = broker->mark_count <= REEL_MARKS_MAX;
     for (size_t i = 0; i < BROKER_COUNT && read; i++)
         read = reel_scan_uint (&cursor, &broker->numbers[i]);
-    read = read && take_mark (&cursor, &broker->snapshot) && take_mark (&cursor, &broker->forgotten);
+    read = read && broker->numbers[TERM_MS] <= REEL_DURATION_MS_MAX && take_mark (&cursor, &broker->snapshot)
+           && take_mark (&cursor, &broker->forgotten);
     for (uint32_t i = 0; i < broker->mark_count && read; i++)
         read = take_mark (&cursor, &broker->marks[i])
                && broker->marks[i].seq >= (i == 0 ? broker->forgotten.seq : broker->marks[i - 1].seq);
@@ -313,7 +314,7 @@ load_broker (struct reel_core *core, const struct broker *broker)
     core->epoch = broker->numbers[EPOCH];
     core->last_seq = broker->numbers[BROKER_SEQ];
     core->lease_counter = broker->numbers[LEASE_NUMBER];
-    core->term_ms = broker->numbers[TERM_MS];
+    core->term_ms = (int64_t) broker->numbers[TERM_MS];
     core->paused = broker->numbers[ALL_PAUSED] != 0;
     core->ended_count = broker->numbers[ENDED_COUNT];
     core->journal_bytes = broker->numbers[JOURNAL_BYTES];
@@ -335,7 +336,8 @@ apply_begin (struct reel_core *core, const struct reel_record *record, struct re
     if (core->skipping)
         load_broker (core, &broker);
     else if (broker.numbers[EPOCH] != core->epoch || broker.numbers[BROKER_SEQ] != core->last_seq
-             || broker.numbers[LEASE_NUMBER] != core->lease_counter || broker.numbers[TERM_MS] != core->term_ms
+             || broker.numbers[LEASE_NUMBER] != core->lease_counter
+             || broker.numbers[TERM_MS] != (uint64_t) core->term_ms
              || broker.numbers[JOURNAL_BYTES] != core->journal_bytes)
         return reel_apply_contradicts (err, "a snapshot of another state");
     core->snapshot = broker.snapshot;

@@ -114,7 +114,7 @@ struct reel_core {
     uint64_t epoch;
     uint64_t last_seq;
     uint64_t lease_counter;
-    uint64_t term_ms;          /* no worker goes by a longer lease than that; 0: nobody was told one */
+    int64_t term_ms;           /* no worker goes by a longer lease than that; 0: nobody was told one */
     bool paused;               /* nothing is handed out */
     struct reel_map flows;     /* fingerprint of a live workflow's id -> it */
     struct reel_roll roll;     /* the same, in the order of acceptance */

@@ -98,7 +98,7 @@ record_of (int i)
         record.state = reel_buf_slice (&receipt);
         break;
     case REEL_RECORD_FORGOTTEN: record.forgotten_seq = 70000; break;
-    case REEL_RECORD_TERM: record.term_ms = 70000; break;
+    case REEL_RECORD_TERM: record.term_ms = REEL_DURATION_MS_MAX; break;
     case REEL_RECORD_SNAPSHOT_ENDS:
     case REEL_RECORD_ASSIGNED:
     case REEL_RECORD_REQUEUED:
@@ -141,7 +141,7 @@ START_TEST (reads_back_as_it_was_written)
     ck_assert_int_eq (again.priority, record.priority);
     ck_assert (reel_slice_equal (again.state, record.state));
     ck_assert_uint_eq (again.forgotten_seq, record.forgotten_seq);
-    ck_assert_uint_eq (again.term_ms, record.term_ms);
+    ck_assert_int_eq (again.term_ms, record.term_ms);
     ck_assert (reel_record_head (bytes, &head));
     ck_assert_uint_eq (head.kind, record.kind);
     ck_assert_uint_eq (head.previous_seq, 300);
@@ -255,6 +255,8 @@ static const char *const strange[] = {
     "[3,0,{'seq':1}]",
     "[6,0,{'seq':1,'kind':'x'}]",
     "[3,0,{'seq':1,'epoch':1,'at_us':1}]", /* a beat */
+    "[18,0,null,-1]",
+    "[18,0,null,31622400001]",
 };
 
 START_TEST (strange_records_are_refused)

@@ -21,6 +21,7 @@
 #define RETAIN_MS_MAX (INT64_C (1000) * 365 * 24 * 3600 * 1000) /* a thousand years */
 #define DISK_RESERVE_BYTES_DEFAULT (64u << 20)
 #define SUBSCRIBER_WAITING_MAX_DEFAULT 100000
+#define WAITING_BYTES_MAX_DEFAULT (256u << 20)
 /* Descriptors that are not connections. */
 #define DESCRIPTORS_RESERVED 64
 #define DESCRIPTORS_MAX 1000000
@@ -39,6 +40,7 @@ enum {
     WAITS_MAX,
     CONNECTIONS_MAX,
     SUBSCRIBER_WAITING_MAX,
+    WAITING_BYTES_MAX,
     DISK_RESERVE_BYTES,
     SNAPSHOT_BYTES,
     RETAIN_MS,
@@ -87,6 +89,11 @@ static struct reel_option table[OPTION_COUNT] = {
                                 "Messages that wait for one subscriber; past that, it misses some, and finds them with "
                                 "EVENTS.",
                                 "REEL_SUBSCRIBER_WAITING_MAX", "broker/subscriber_waiting_max"},
+    [WAITING_BYTES_MAX] =
+        {"waiting-bytes-max", 0, REEL_OPTION_NUMBER, "BYTES", NULL, 1, INT64_MAX,
+         "Memory for what waits to be read by clients, by workers and by subscribers, each; past that, "
+         "requests are answered `overloaded`, workers get no work, subscribers miss events.",
+         "REEL_WAITING_BYTES_MAX", "broker/waiting_bytes_max"},
     [DISK_RESERVE_BYTES] = {"disk-reserve-bytes", 0, REEL_OPTION_NUMBER, "BYTES", NULL, 0, INT64_MAX,
                             "With less free on the journal's disk, SUBMIT is answered `overloaded`; what is under way "
                             "still ends.",
@@ -138,6 +145,7 @@ describe_numbers (const struct reel_core_setup *defaults, uint64_t connections_m
         [WAITS_MAX] = defaults->waits_max,
         [CONNECTIONS_MAX] = connections_max,
         [SUBSCRIBER_WAITING_MAX] = SUBSCRIBER_WAITING_MAX_DEFAULT,
+        [WAITING_BYTES_MAX] = WAITING_BYTES_MAX_DEFAULT,
         [DISK_RESERVE_BYTES] = DISK_RESERVE_BYTES_DEFAULT,
         [SNAPSHOT_BYTES] = defaults->snapshot_bytes,
         [RETAIN_MS] = (uint64_t) defaults->retain_ms,
@@ -168,6 +176,7 @@ read_setup (const struct reel_options *options, uint64_t connections_max, struct
     setup->core.waits_max = (uint32_t) values[WAITS_MAX].number;
     setup->connections_max = values[CONNECTIONS_MAX].number;
     setup->subscriber_waiting_max = (int) values[SUBSCRIBER_WAITING_MAX].number;
+    setup->waiting_bytes_max = values[WAITING_BYTES_MAX].number;
     setup->disk_reserve_bytes = values[DISK_RESERVE_BYTES].number;
     setup->core.snapshot_bytes = values[SNAPSHOT_BYTES].number;
     setup->core.retain_ms = (int64_t) values[RETAIN_MS].number;

@@ -25,6 +25,7 @@
 #include "cli/notify.h"
 #include "net/door.h"
 #include "net/socket.h"
+#include "proto/scan.h"
 
 /* Messages of one turn. The workers' are read up to the last one if at all possible: see keep_time(). */
 #define CLIENT_MESSAGES_MAX 512
@@ -39,10 +40,14 @@
 /* Of one client, read ahead: they may be as large as REEL_REQUEST_FRAME_BYTES_MAX. */
 #define CLIENT_WAITING_MAX 256
 #define CLOSE_LINGER_MS 1000
+/* Who takes nothing for so long gives up what waits for it, with its connection. */
+#define UNREAD_MS 60000
 /* How long requests are answered `draining` at least, and at most, however many come. */
 #define DRAIN_US_MIN 50000
 #define DRAIN_US_MAX 1000000
 #define CONTEXT_SOCKETS_MAX 16
+/* Of what the others leave, a peer for whom something waits may have one part of so many. */
+#define PEER_PARTS 4
 
 #define BEAT_US 1000000
 #define PAUSE_US_MAX 1000000
@@ -59,6 +64,7 @@ struct reel_shell {
     void *sockets[SOCKET_COUNT];
     char endpoints[SOCKET_COUNT][REEL_ENDPOINT_BYTES];
     struct reel_door doors[SOCKET_COUNT];
+    struct reel_backlog *backlogs[SOCKET_COUNT];
     struct pollfd watched[WATCHED_COUNT];
     int signals;
     struct reel_inbox inbox;
@@ -82,22 +88,92 @@ struct reel_shell {
 
 /* --- going out ------------------------------------------------------------------------------- */
 
+/* What goes to one peer. */
+struct parcel {
+    struct reel_slice peer, header, document;
+    bool delimiter, has_document;
+    enum reel_command command;
+};
+
+static enum reel_status
+send_parcel (struct reel_shell *shell, int socket, const struct parcel *parcel)
+{
+    return reel_socket_send_message (shell->sockets[socket], shell->backlogs[socket], parcel->peer, parcel->delimiter,
+                                     parcel->command, parcel->header, parcel->has_document ? &parcel->document : NULL);
+}
+
+static bool
+has_room (const struct reel_shell *shell, const struct parcel *parcel)
+{
+    return parcel->header.len + parcel->document.len
+           <= reel_backlog_room (shell->backlogs[CLIENT], parcel->peer, PEER_PARTS);
+}
+
+/* Whoever reads `overloaded` must be able to take it that nothing happened. */
+static bool
+is_reading (enum reel_command answer)
+{
+    return answer == REEL_OK_GET || answer == REEL_OK_RECEIPT || answer == REEL_OK_LIST || answer == REEL_OK_EVENTS
+           || answer == REEL_OK_WORKERS || answer == REEL_OK_STATS || answer == REEL_OK_PING
+           || answer == REEL_OK_BACKUP;
+}
+
+/* Answers `overloaded` in place of what there is no room for. REEL_AGAIN: there is none for that either. */
+static enum reel_status
+refuse (struct reel_shell *shell, const struct parcel *parcel)
+{
+    struct reel_message error;
+    struct reel_slice request_id;
+    struct reel_buf header = {0};
+    if (!is_reading (parcel->command))
+        return REEL_AGAIN;
+    reel_message_init (&error, REEL_CLIENT_ERROR);
+    if (reel_scan_find (parcel->header, reel_slice_text ("request_id"), &request_id))
+        reel_message_set (&error, REEL_F_REQUEST_ID, request_id);
+    reel_message_set_text (&error, REEL_F_CODE, "overloaded");
+    reel_message_set_text (&error, REEL_F_MESSAGE,
+                           "too much waits already to be read (waiting-bytes-max); read on, and try later");
+    reel_message_encode (&error, &header);
+    const struct parcel refusal = {.peer = parcel->peer,
+                                   .header = reel_buf_slice (&header),
+                                   .delimiter = parcel->delimiter,
+                                   .command = REEL_CLIENT_ERROR};
+    enum reel_status status = reel_buf_status (&header);
+    if (status == REEL_OK)
+        status = has_room (shell, &refusal) ? send_parcel (shell, CLIENT, &refusal) : REEL_AGAIN;
+    shell->stats.refused_waiting_bytes += status == REEL_OK;
+    reel_buf_free (&header);
+    return status;
+}
+
 static enum reel_status
 send_one (struct reel_shell *shell, const struct reel_effects *effects, const struct reel_send *send)
 {
     bool to_worker = send->socket == REEL_SOCKET_WORKER;
-    struct reel_slice peer = reel_effects_slice (effects, send->peer);
-    struct reel_slice document = reel_effects_slice (effects, send->document);
-    enum reel_status status = reel_socket_send_message (
-        shell->sockets[to_worker ? WORKER : CLIENT], peer, send->delimiter, send->command,
-        reel_effects_slice (effects, send->header), send->has_document ? &document : NULL);
+    const struct parcel parcel = {.peer = reel_effects_slice (effects, send->peer),
+                                  .header = reel_effects_slice (effects, send->header),
+                                  .document = reel_effects_slice (effects, send->document),
+                                  .delimiter = send->delimiter,
+                                  .has_document = send->has_document,
+                                  .command = send->command};
+    /* Workers are given no work that there is no room for: see worker_has_room(). */
+    enum reel_status status = to_worker                   ? send_parcel (shell, WORKER, &parcel)
+                              : has_room (shell, &parcel) ? send_parcel (shell, CLIENT, &parcel)
+                                                          : refuse (shell, &parcel);
     if (status != REEL_NOT_FOUND && status != REEL_AGAIN)
         return status;
     /* It is gone, or does not read: whoever did not get an answer asks again. */
     shell->stats.dropped++;
     if (to_worker)
-        reel_core_unroutable (shell->core, peer);
+        reel_core_unroutable (shell->core, parcel.peer);
     return REEL_OK;
+}
+
+static bool
+worker_has_room (void *context, struct reel_slice peer)
+{
+    const struct reel_shell *shell = context;
+    return reel_backlog_room (shell->backlogs[WORKER], peer, PEER_PARTS) > 0;
 }
 
 static enum reel_status
@@ -105,7 +181,7 @@ publish (struct reel_shell *shell, struct reel_slice topic, struct reel_slice bo
 {
     const struct reel_slice frames[] = {topic, body};
     bool full;
-    enum reel_status status = reel_socket_publish (shell->sockets[EVENTS], frames, 2, &full);
+    enum reel_status status = reel_socket_publish (shell->sockets[EVENTS], shell->backlogs[EVENTS], frames, 2, &full);
     shell->stats.subscriber_full += full;
     return status;
 }
@@ -336,6 +412,9 @@ attend_doors (struct reel_shell *shell)
         shell->crowded = false;
     }
     shell->stats.refused_connections = refused;
+    shell->stats.client_waiting_bytes = reel_backlog_bytes (shell->backlogs[CLIENT]);
+    shell->stats.worker_waiting_bytes = reel_backlog_bytes (shell->backlogs[WORKER]);
+    shell->stats.event_waiting_bytes = reel_backlog_bytes (shell->backlogs[EVENTS]);
     if (all_connections (shell) > shell->connections_most)
         shell->connections_most = all_connections (shell);
     return REEL_OK;
@@ -453,19 +532,26 @@ open_sockets (struct reel_shell *shell, const struct reel_shell_setup *setup, st
         [CLIENT] = {.type = ZMQ_ROUTER,
                     .frame_bytes_max = REEL_REQUEST_FRAME_BYTES_MAX,
                     .receive_max = CLIENT_WAITING_MAX,
-                    .linger_ms = CLOSE_LINGER_MS},
-        [WORKER] = {.type = ZMQ_ROUTER, .frame_bytes_max = WORKER_FRAME_BYTES_MAX, .linger_ms = CLOSE_LINGER_MS},
+                    .linger_ms = CLOSE_LINGER_MS,
+                    .unread_ms = UNREAD_MS},
+        [WORKER] = {.type = ZMQ_ROUTER,
+                    .frame_bytes_max = WORKER_FRAME_BYTES_MAX,
+                    .linger_ms = CLOSE_LINGER_MS,
+                    .unread_ms = UNREAD_MS},
         [EVENTS] = {.type = ZMQ_XPUB,
                     .frame_bytes_max = SUBSCRIPTION_BYTES_MAX,
                     .send_max = setup->subscriber_waiting_max,
-                    .linger_ms = CLOSE_LINGER_MS},
+                    .linger_ms = CLOSE_LINGER_MS,
+                    .unread_ms = UNREAD_MS},
     };
     const char *const endpoints[SOCKET_COUNT] = {setup->client, setup->worker, setup->events};
     shell->context = zmq_ctx_new ();
     if (!shell->context || zmq_ctx_set (shell->context, ZMQ_MAX_SOCKETS, CONTEXT_SOCKETS_MAX) != 0)
         return REEL_NO_MEMORY;
     for (int i = 0; i < SOCKET_COUNT; i++) {
-        enum reel_status status = reel_socket_open (shell->context, &setups[i], &shell->sockets[i], err);
+        enum reel_status status = reel_backlog_create (setup->waiting_bytes_max, &shell->backlogs[i]);
+        if (status == REEL_OK)
+            status = reel_socket_open (shell->context, &setups[i], &shell->sockets[i], err);
         if (status == REEL_OK)
             status = reel_door_open (shell->context, shell->sockets[i], setup->connections_max, &shell->doors[i], err);
         if (status == REEL_OK)
@@ -547,6 +633,8 @@ open_all (struct reel_shell *shell, const struct reel_shell_setup *setup, struct
     struct reel_core_setup core = setup->core;
     reel_random_system (&core.seed, sizeof core.seed);
     core.shell = &shell->stats;
+    core.has_room = worker_has_room;
+    core.has_room_context = shell;
     shell->rounds.pause_us_max = core.lease_ms * 1000 / 4 < PAUSE_US_MAX ? core.lease_ms * 1000 / 4 : PAUSE_US_MAX;
     enum reel_status status;
     if ((status = watch (shell, err)) != REEL_OK || (status = reel_core_create (&core, &shell->core)) != REEL_OK
@@ -595,8 +683,10 @@ reel_shell_close (struct reel_shell **shell)
         reel_door_close (&closing->doors[i]);
         reel_socket_close (&closing->sockets[i]);
     }
-    if (closing->context)
-        (void) zmq_ctx_term (closing->context);
+    while (closing->context && zmq_ctx_term (closing->context) != 0 && errno == EINTR)
+        continue;
+    for (int i = 0; i < SOCKET_COUNT; i++)
+        reel_backlog_free (&closing->backlogs[i]);
     reel_commit_stop (&closing->commit);
     reel_journal_close (&closing->journal);
     reel_core_destroy (&closing->core);

@@ -19,6 +19,7 @@ struct reel_shell_setup {
     uint64_t disk_reserve_bytes; /* with less free on its disk, no workflow is accepted */
     uint64_t connections_max;    /* of each socket */
     int subscriber_waiting_max;  /* messages that wait for one subscriber */
+    uint64_t waiting_bytes_max;  /* of messages that wait for clients, for workers and for subscribers, each */
     struct reel_core_setup core;
 };
 

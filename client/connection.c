@@ -139,8 +139,8 @@ send_request (struct reel_connection *connection)
         return REEL_IO;
     if ((events & ZMQ_POLLOUT) == 0)
         return REEL_OK;
-    enum reel_status status = reel_socket_send_message (connection->dealer, REEL_SLICE_NONE, false, connection->command,
-                                                        reel_buf_slice (&connection->header),
+    enum reel_status status = reel_socket_send_message (connection->dealer, NULL, REEL_SLICE_NONE, false,
+                                                        connection->command, reel_buf_slice (&connection->header),
                                                         connection->has_document ? &connection->document : NULL);
     connection->sent = status == REEL_OK;
     connection->sent_once = connection->sent_once || connection->sent;

@@ -18,6 +18,9 @@
 /* Peer, delimiter, protocol, command, header, document. */
 #define MESSAGE_FRAMES_MAX 6
 
+/* Bytes of a publication that is bounded by the high-water mark alone. */
+#define PUBLICATION_SMALL_MAX 1024
+
 static enum reel_status
 fail (struct reel_error *err, const char *what, const char *endpoint)
 {
@@ -44,6 +47,7 @@ set_all (void *socket, const struct reel_socket_setup *setup)
            && set_int (socket, ZMQ_SNDHWM, setup->send_max > 0 ? setup->send_max : WAITING_MAX_DEFAULT)
            && set_int (socket, ZMQ_RCVHWM, setup->receive_max > 0 ? setup->receive_max : WAITING_MAX_DEFAULT)
            && zmq_setsockopt (socket, ZMQ_MAXMSGSIZE, &frame_bytes_max, sizeof frame_bytes_max) == 0
+           && (setup->unread_ms == 0 || set_int (socket, ZMQ_TCP_MAXRT, setup->unread_ms))
            && set_int (socket, ZMQ_TCP_KEEPALIVE, 1) && set_int (socket, ZMQ_TCP_KEEPALIVE_IDLE, 60)
            && (setup->type != ZMQ_ROUTER || set_int (socket, ZMQ_ROUTER_MANDATORY, 1))
            && (setup->type != ZMQ_XPUB || set_int (socket, ZMQ_XPUB_NODROP, 1));
@@ -216,18 +220,48 @@ reel_socket_receive (void *socket, struct reel_inbox *inbox)
 /* --- sending -------------------------------------------------------------------------------- */
 
 static enum reel_status
-send_frame (void *socket, struct reel_slice frame, bool more)
+failure (void)
+{
+    switch (errno) {
+    case EAGAIN: return REEL_AGAIN;
+    case EHOSTUNREACH: return REEL_NOT_FOUND;
+    case ENOMEM: return REEL_NO_MEMORY;
+    default: return REEL_IO;
+    }
+}
+
+/* Whose frames count, and where. */
+struct account {
+    struct reel_backlog *backlog; /* NULL: they do not */
+    struct reel_slice peer;
+};
+
+static enum reel_status
+send_counted (void *socket, const struct account *account, struct reel_slice frame, int flags)
+{
+    zmq_msg_t message;
+    enum reel_status status = reel_backlog_wrap (account->backlog, account->peer, frame, &message);
+    if (status != REEL_OK)
+        return status;
+    while (zmq_msg_send (&message, socket, flags) < 0)
+        if (errno != EINTR) {
+            status = failure ();
+            break;
+        }
+    /* One that was sent is empty now. */
+    (void) zmq_msg_close (&message);
+    return status;
+}
+
+static enum reel_status
+send_frame (void *socket, const struct account *account, struct reel_slice frame, bool more)
 {
     int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
-    while (zmq_send (socket, frame.len > 0 ? (const void *) frame.data : "", frame.len, flags) < 0) {
-        switch (errno) {
-        case EINTR: continue;
-        case EAGAIN: return REEL_AGAIN;
-        case EHOSTUNREACH: return REEL_NOT_FOUND;
-        case ENOMEM: return REEL_NO_MEMORY;
-        default: return REEL_IO;
-        }
-    }
+    if (account->backlog != NULL && frame.len >= REEL_BACKLOG_FRAME_BYTES_MIN)
+        return send_counted (socket, account, frame, flags);
+    while (zmq_send (socket, frame.len > 0 ? (const void *) frame.data : "", frame.len, flags) < 0)
+        if (errno != EINTR)
+            return failure ();
     return REEL_OK;
 }
 
@@ -235,12 +269,12 @@ send_frame (void *socket, struct reel_slice frame, bool more)
  * When the peer goes away between two frames, libzmq refuses one of them, takes back those before it, and
  * swallows what comes up to the last one: so the rest is sent all the same, or the next message would be lost.
  */
-enum reel_status
-reel_socket_send (void *socket, const struct reel_slice *frames, size_t count)
+static enum reel_status
+send_frames (void *socket, const struct account *account, const struct reel_slice *frames, size_t count)
 {
     enum reel_status first_failure = REEL_OK;
     for (size_t i = 0; i < count; i++) {
-        enum reel_status status = send_frame (socket, frames[i], i + 1 < count);
+        enum reel_status status = send_frame (socket, account, frames[i], i + 1 < count);
         if (status != REEL_OK && i == 0)
             return status;
         if (status != REEL_OK && first_failure == REEL_OK)
@@ -249,23 +283,45 @@ reel_socket_send (void *socket, const struct reel_slice *frames, size_t count)
     return first_failure;
 }
 
-/* libzmq says so before it has sent anything to anybody. */
 enum reel_status
-reel_socket_publish (void *socket, const struct reel_slice *frames, size_t count, bool *full)
+reel_socket_send (void *socket, const struct reel_slice *frames, size_t count)
 {
-    enum reel_status status = reel_socket_send (socket, frames, count);
+    return send_frames (socket, &(struct account){0}, frames, count);
+}
+
+static size_t
+bytes_of (const struct reel_slice *frames, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += frames[i].len;
+    return bytes;
+}
+
+/* libzmq says that somebody is full before it has sent anything to anybody. */
+enum reel_status
+reel_socket_publish (void *socket, struct reel_backlog *backlog, const struct reel_slice *frames, size_t count,
+                     bool *full)
+{
+    /* One message is all its subscribers' together, and there is no saying who has not read it. */
+    const struct account account = {.backlog = backlog};
+    size_t bytes = bytes_of (frames, count);
+    *full = backlog != NULL && bytes > PUBLICATION_SMALL_MAX && bytes > reel_backlog_room (backlog, account.peer, 1);
+    if (*full)
+        return REEL_OK;
+    enum reel_status status = send_frames (socket, &account, frames, count);
     *full = status == REEL_AGAIN;
     if (!*full)
         return status;
     if (!set_int (socket, ZMQ_XPUB_NODROP, 0))
         return REEL_IO;
-    status = reel_socket_send (socket, frames, count);
+    status = send_frames (socket, &account, frames, count);
     return set_int (socket, ZMQ_XPUB_NODROP, 1) ? status : REEL_IO;
 }
 
 enum reel_status
-reel_socket_send_message (void *socket, struct reel_slice peer, bool delimiter, enum reel_command command,
-                          struct reel_slice header, const struct reel_slice *document)
+reel_socket_send_message (void *socket, struct reel_backlog *backlog, struct reel_slice peer, bool delimiter,
+                          enum reel_command command, struct reel_slice header, const struct reel_slice *document)
 {
     struct reel_slice frames[MESSAGE_FRAMES_MAX];
     size_t count = 0;
@@ -278,5 +334,5 @@ reel_socket_send_message (void *socket, struct reel_slice peer, bool delimiter, 
     frames[count++] = header;
     if (document)
         frames[count++] = *document;
-    return reel_socket_send (socket, frames, count);
+    return send_frames (socket, &(struct account){backlog, peer}, frames, count);
 }

@@ -11,6 +11,7 @@
 #include <zmq.h>
 
 #include "base/limits.h"
+#include "net/backlog.h"
 #include "proto/message.h"
 
 /* Bytes, the final NUL included. */
@@ -27,6 +28,7 @@ struct reel_socket_setup {
     int receive_max;        /* messages of one peer that wait here; 0: 10000 */
     size_t frame_bytes_max; /* 0: REEL_REPLY_FRAME_BYTES_MAX */
     int linger_ms;          /* how long closing waits for what was sent; 0: not at all */
+    int unread_ms; /* a TCP connection whose peer takes nothing for so long while something waits ends; 0: never */
 };
 
 /* A ROUTER refuses what it cannot route (ZMQ_ROUTER_MANDATORY); an XPUB hands each subscription to the reader, and
@@ -71,16 +73,18 @@ enum reel_status reel_socket_receive (void *socket, struct reel_inbox *inbox) RE
 enum reel_status reel_socket_send (void *socket, const struct reel_slice *frames, size_t count) REEL_MUST_USE;
 
 /* For an XPUB, to whoever subscribed. One that has reached its high-water mark (`*full`) gets nothing until it has read
- * on; the others get it all the same. */
-enum reel_status reel_socket_publish (void *socket, const struct reel_slice *frames, size_t count,
-                                      bool *full) REEL_MUST_USE;
+ * on; the others get it all the same. What is over 1 KiB and the backlog (NULL: none) has no room for nobody gets; that is
+ * `*full` too. */
+enum reel_status reel_socket_publish (void *socket, struct reel_backlog *backlog, const struct reel_slice *frames,
+                                      size_t count, bool *full) REEL_MUST_USE;
 
 /*
  * The same for one message of REEL1: [peer][empty] "REEL1" COMMAND header [document]. A peer of len 0
- * is left out; so are the empty frame unless `delimiter`, and a document that is NULL.
+ * is left out; so are the empty frame unless `delimiter`, and a document that is NULL. It counts in the backlog (NULL:
+ * nowhere) as the peer's, without being held against what there is room for.
  */
-enum reel_status reel_socket_send_message (void *socket, struct reel_slice peer, bool delimiter,
-                                           enum reel_command command, struct reel_slice header,
+enum reel_status reel_socket_send_message (void *socket, struct reel_backlog *backlog, struct reel_slice peer,
+                                           bool delimiter, enum reel_command command, struct reel_slice header,
                                            const struct reel_slice *document) REEL_MUST_USE;
 
 #endif

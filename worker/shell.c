@@ -45,7 +45,8 @@ send_message (void *context, enum reel_command command, struct reel_slice header
 {
     struct shell *shell = context;
     return shell->socket != NULL
-           && reel_socket_send_message (shell->socket, REEL_SLICE_NONE, false, command, header, document) == REEL_OK;
+           && reel_socket_send_message (shell->socket, NULL, REEL_SLICE_NONE, false, command, header, document)
+                  == REEL_OK;
 }
 
 static void

@@ -20,14 +20,18 @@ struct reel_core;
 
 /* What only the shell can count, for STATS. */
 struct reel_shell_stats {
-    uint64_t commits;             /* batches made durable */
-    uint64_t subscribers;         /* subscriptions on the event socket */
-    uint64_t dropped;             /* messages to peers that are gone, or have read nothing for too long */
-    uint64_t subscriber_full;     /* how often a subscriber was found at its high-water mark */
-    uint64_t refused_connections; /* past connections-max: closed at once */
+    uint64_t commits;               /* batches made durable */
+    uint64_t subscribers;           /* subscriptions on the event socket */
+    uint64_t dropped;               /* messages to peers that are gone, or have read nothing for too long */
+    uint64_t subscriber_full;       /* how often a subscriber was found at its high-water mark */
+    uint64_t refused_connections;   /* past connections-max: closed at once */
+    uint64_t refused_waiting_bytes; /* answers past waiting-bytes-max */
     uint64_t client_connections;
     uint64_t worker_connections;
     uint64_t event_connections;
+    uint64_t client_waiting_bytes; /* sent, and not yet taken by anybody */
+    uint64_t worker_waiting_bytes;
+    uint64_t event_waiting_bytes;
     uint64_t disk_free_bytes;
     uint64_t disk_reserve_bytes; /* that are to stay free */
     uint64_t journal_bytes;      /* of the journal's file */
@@ -37,6 +41,9 @@ struct reel_shell_stats {
 struct reel_core_setup {
     uint64_t seed;                        /* of ids and fingerprints */
     const struct reel_shell_stats *shell; /* may be NULL; outlives the core */
+    /* May more be sent to that worker, which may not have read what was? NULL: to all of them. */
+    bool (*has_room) (void *context, struct reel_slice peer);
+    void *has_room_context;
     int64_t heartbeat_ms;
     int64_t lease_ms;
     uint64_t queue_count_max; /* live workflows; past it SUBMIT is `overloaded` */

@@ -94,6 +94,13 @@ assign (struct reel_core *core, struct reel_flow *flow, struct reel_peer *peer, 
     return reel_effects_send (effects, REEL_SOCKET_WORKER, peer->route, false, message);
 }
 
+static bool
+has_room (const struct reel_core *core, const struct reel_peer *peer)
+{
+    return core->setup.has_room == NULL || REEL_MUTANT_IS (82)
+           || core->setup.has_room (core->setup.has_room_context, peer->route);
+}
+
 /* One workflow to each worker with a free slot, round after round, so that no worker gets all; the next time it goes
  * on behind the last one that got something. */
 enum reel_status
@@ -106,7 +113,7 @@ reel_lease_hand_out (struct reel_core *core, struct reel_effects *effects)
         size_t place = (core->turn + in_vain) % core->peer_count;
         struct reel_peer *peer = core->peers[place];
         struct reel_flow *flow = peer->leases < peer->slots ? reel_queue_next (core, peer) : NULL;
-        if (flow == NULL)
+        if (flow == NULL || !has_room (core, peer))
             continue;
         core->more_to_hand_out = reel_effects_full (effects);
         if (core->more_to_hand_out)

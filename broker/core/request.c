@@ -602,7 +602,7 @@ on_stats (struct reel_core *core, const struct reel_asker *asker, struct reel_ef
     const uint32_t counters = 0 REEL_COUNTERS (COUNT);
 #undef COUNT
     reel_buf_clear (buf);
-    reel_pack_map (buf, counters + 5);
+    reel_pack_map (buf, counters + 6);
 #define PACK(name) pack_number (buf, #name, core->counters.name);
     REEL_COUNTERS (PACK)
 #undef PACK
@@ -611,8 +611,9 @@ on_stats (struct reel_core *core, const struct reel_asker *asker, struct reel_ef
     pack_number (buf, "dropped", shell->dropped);
     pack_number (buf, "subscriber_full", shell->subscriber_full);
     pack_number (buf, "refused_connections", shell->refused_connections);
+    pack_number (buf, "refused_waiting_bytes", shell->refused_waiting_bytes);
     size_t gauges_at = buf->len;
-    reel_pack_map (buf, 17);
+    reel_pack_map (buf, 20);
     pack_number (buf, "queued", core->state_count[REEL_FLOW_QUEUED]);
     pack_number (buf, "running", core->state_count[REEL_FLOW_RUNNING]);
     pack_number (buf, "held", core->state_count[REEL_FLOW_HELD]);
@@ -625,6 +626,9 @@ on_stats (struct reel_core *core, const struct reel_asker *asker, struct reel_ef
     pack_number (buf, "client_connections", shell->client_connections);
     pack_number (buf, "worker_connections", shell->worker_connections);
     pack_number (buf, "event_connections", shell->event_connections);
+    pack_number (buf, "client_waiting_bytes", shell->client_waiting_bytes);
+    pack_number (buf, "worker_waiting_bytes", shell->worker_waiting_bytes);
+    pack_number (buf, "event_waiting_bytes", shell->event_waiting_bytes);
     pack_number (buf, "disk_free_bytes", shell->disk_free_bytes);
     pack_number (buf, "journal_bytes", shell->journal_bytes);
     pack_number (buf, "journal_free_bytes", shell->journal_free_bytes);

@@ -182,7 +182,8 @@ stat_counter (struct bench *bench, const char *name)
     uint64_t value = 0;
     reel_message_init (&message, REEL_STATS);
     reel_message_encode (&message, &header);
-    if (reel_socket_send_message (bench->producer, REEL_SLICE_NONE, false, REEL_STATS, reel_buf_slice (&header), NULL)
+    if (reel_socket_send_message (bench->producer, NULL, REEL_SLICE_NONE, false, REEL_STATS, reel_buf_slice (&header),
+                                  NULL)
         != REEL_OK)
         die ("STATS");
     for (;;) {
@@ -236,7 +237,7 @@ submit (struct bench *bench, struct reel_buf *document)
     static const uint8_t empty_map[] = {0x80};
     write_workflow (document, bench->next_id++);
     struct reel_slice slice = reel_buf_slice (document);
-    if (reel_socket_send_message (bench->producer, REEL_SLICE_NONE, false, REEL_SUBMIT,
+    if (reel_socket_send_message (bench->producer, NULL, REEL_SLICE_NONE, false, REEL_SUBMIT,
                                   reel_slice (empty_map, sizeof empty_map), &slice)
         != REEL_OK)
         die ("SUBMIT");

@@ -107,6 +107,12 @@ zmq_send (void *socket, const void *bytes, size_t len, int flags)
 }
 
 int
+zmq_msg_send (zmq_msg_t *message, void *socket, int flags)
+{
+    return fails () ? -1 : REAL (zmq_msg_send) (message, socket, flags);
+}
+
+int
 zmq_poll (zmq_pollitem_t *items, int count, long timeout)
 {
     return fails () ? -1 : REAL (zmq_poll) (items, count, timeout);
@@ -132,7 +138,8 @@ be_broker (void)
                                      .events = endpoints[2],
                                      .data = directory,
                                      .connections_max = 100,
-                                     .subscriber_waiting_max = 1000};
+                                     .subscriber_waiting_max = 1000,
+                                     .waiting_bytes_max = 1 << 20};
     struct reel_shell *shell = NULL;
     struct reel_error err = {0};
     reel_core_setup_defaults (&setup.core);

@@ -1,6 +1,7 @@
 """Every limit of the broker at N and at N + 1: what is refused, in which words, and which counter tells of it. And who
 does not read, or never stops, is in nobody's way.
 """
+import json
 import os
 import resource
 import socket as tcp
@@ -100,6 +101,100 @@ class Limits(harness.TestCase):
             socket.send_multipart(frames(b"SUBMIT", {}, bytes((32 << 20) + 1)))
             until(lambda: socket.send_multipart(PING) or socket.poll(100), "another connection")
             self.assertEqual(b"OK", socket.recv_multipart()[1])
+
+    # --- what waits to be read ----------------------------------------------------------------------
+
+    MIB = 1 << 20
+
+    def deaf(self, kind, which, *topics):
+        """A socket that takes next to nothing, until it is read."""
+        socket = self.stage.context.socket(kind)
+        socket.linger, socket.rcvhwm, socket.rcvbuf, socket.sndhwm, socket.rcvtimeo = 0, 1, 4096, 0, WAIT_MS
+        for topic in topics:
+            socket.subscribe(topic)
+        socket.connect(self.stage.endpoints[which])
+        return socket
+
+    def waiting(self, which):
+        return self.stage.ask(b"STATS")[1]["gauges"][f"{which}_waiting_bytes"]
+
+    def test_answers_that_are_not_read(self):
+        self.stage.broker("--waiting-bytes-max", str(8 * self.MIB))
+        self.submit("large", self.MIB)
+        with self.deaf(zmq.DEALER, "client") as deaf:
+            for number in range(100):
+                deaf.send_multipart(frames(b"GET", {"workflow_id": "large", "request_id": number}))
+            until(lambda: self.counters()["refused_waiting_bytes"] > 20, "most are refused")
+            # A quarter of it, since it has some; others have what they ask for.
+            self.assertLess(self.waiting("client"), 3 * self.MIB)
+            self.assertEqual("OK", self.stage.ask(b"GET", {"workflow_id": "large"})[0])
+            # Each has its answer, now that they are read.
+            answers = {}
+            while len(answers) < 100:
+                _, kind, header, *_ = deaf.recv_multipart()
+                header = msgpack.unpackb(header)
+                answers[header["request_id"]] = kind
+                if kind == b"ERROR":
+                    self.assertEqual("overloaded", header["code"])
+                    self.assertIn("waiting-bytes-max", header["message"])
+            self.assertEqual({b"OK", b"ERROR"}, set(answers.values()))
+            self.assertEqual(0, self.counters()["dropped"])
+            deaf.send_multipart(frames(b"GET", {"workflow_id": "large", "request_id": 100}))
+            self.assertEqual(b"OK", deaf.recv_multipart()[1])
+            for number in range(20):
+                deaf.send_multipart(frames(b"GET", {"workflow_id": "large", "request_id": number}))
+            until(lambda: self.waiting("client") > 0, "something waits")
+        until(lambda: self.waiting("client") == 0, "nothing waits for one that is gone")
+
+    def test_refusals_that_are_not_read(self):
+        """They are small, but they are not free either."""
+        self.stage.broker("--waiting-bytes-max", "1")
+        with self.deaf(zmq.DEALER, "client") as deaf:
+            for _ in range(9000):  # fewer than wait as messages
+                deaf.send_multipart(frames(b"GET", {"workflow_id": "none", "request_id": bytes(200)}))
+            until(lambda: self.counters()["dropped"] > 0, "what there is no room for is dropped")
+            self.assertLessEqual(self.waiting("client"), 65536)
+            self.assertEqual("OK", self.stage.ask(b"PING")[0])
+
+    def test_work_that_is_not_read(self):
+        """A worker that does not read gets no more; another one does all of it."""
+        self.stage.broker("--waiting-bytes-max", str(8 * self.MIB), "--lease-ms", "2000", "--heartbeat-ms", "200")
+        names = [f"w{number}" for number in range(40)]
+        with self.deaf(zmq.DEALER, "worker") as deaf:
+            deaf.send_multipart(ready("deaf", 100))
+            self.assertEqual(b"WELCOME", deaf.recv_multipart()[1])
+            for name in names:
+                self.stage.submit(workflow(step("a", "echo", {"x": "x" * self.MIB}), workflow_id=name))
+            self.assertLess(self.waiting("worker"), 4 * self.MIB)
+            stats = self.stage.ask(b"STATS")[1]
+            self.assertGreater(stats["gauges"]["queued"], 20)
+            self.assertEqual(0, stats["counters"]["dropped"])
+            self.stage.worker("--slots", "4")
+            for name in names:
+                self.assertEqual("failed", self.stage.receipt(name)["status"])  # its receipt is too large
+        until(lambda: self.waiting("worker") == 0, "nothing waits for one that is gone")
+
+    def test_events_that_are_not_read(self):
+        """Past what a subscriber that does not read may hold up, the others find what is large with EVENTS."""
+        self.stage.broker("--waiting-bytes-max", str(2 * self.MIB))
+        self.stage.worker()
+        with self.deaf(zmq.SUB, "events", "event/") as deaf:
+            until(lambda: self.stage.ask(b"STATS")[1]["gauges"]["subscribers"], "it listens")
+            follower = self.stage.start_reel("events", "--follow", "--json")
+            name = 0
+            while not self.counters()["subscriber_full"]:
+                self.stage.submit(workflow(step("a", "echo", {"x": "x" * 200000}), workflow_id=f"w{name}"))
+                self.stage.receipt(f"w{name}")
+                name += 1
+                self.assertLess(name, 100)
+            self.assertLess(self.waiting("event"), 2 * self.MIB + 65536)
+            keen = self.stage.socket(zmq.SUB, "events", "beat")
+            self.assertEqual([b"beat"] * 2, [keen.recv_multipart()[0] for _ in range(2)])
+            last = self.stage.ask(b"STATS")[1]["counters"]["events"]
+            seqs = [json.loads(follower.line())["seq"] for _ in range(last)]
+            self.assertEqual(list(range(1, last + 1)), seqs)
+            follower.kill()
+        until(lambda: self.waiting("event") == 0, "nothing waits for one that is gone")
 
     # --- connections --------------------------------------------------------------------------------
 

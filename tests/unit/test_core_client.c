@@ -1099,7 +1099,7 @@ START_TEST (stats)
         "{'submitted':6,'duplicates':1,'refused':2,'refused_queue_count':0,'refused_queue_bytes':0,"
         "'refused_disk':0,'refused_waits':0,'refused_workers':0,'refused_size':0,'refused_draining':0,'assigned':4,'reports':4,'requeued':0,'held':1,'fenced':1,"
         "'succeeded':1,'failed':1,'cancelled':0,'snapshots':0,'forgotten':0,'malformed':1,'events':18,'commits':0,'dropped':0,"
-        "'subscriber_full':0,'refused_connections':0}");
+        "'subscriber_full':0,'refused_connections':0,'refused_waiting_bytes':0}");
     ck_assert_str_eq (broker_header (&broker, "/gauges/queued"), "2");
     ck_assert_str_eq (broker_header (&broker, "/gauges/running"), "1");
     ck_assert_str_eq (broker_header (&broker, "/gauges/held"), "1");

@@ -155,7 +155,7 @@ START_TEST (there_and_back)
     ck_assert_uint_eq (inbox.count, 0);
 
     struct reel_slice header = reel_slice_text ("\x80"), document = reel_slice_text ("body");
-    ck_assert_int_eq (reel_socket_send_message (dealer, REEL_SLICE_NONE, true, REEL_SUBMIT, header, &document),
+    ck_assert_int_eq (reel_socket_send_message (dealer, NULL, REEL_SLICE_NONE, true, REEL_SUBMIT, header, &document),
                       REEL_OK);
     receive (router, &inbox);
     ck_assert_uint_eq (inbox.count, 6);
@@ -165,7 +165,8 @@ START_TEST (there_and_back)
     ck_assert (reel_slice_equal (inbox.frames[4], header));
     ck_assert (reel_slice_is (inbox.frames[5], "body"));
 
-    ck_assert_int_eq (reel_socket_send_message (router, inbox.frames[0], false, REEL_OK_PING, header, NULL), REEL_OK);
+    ck_assert_int_eq (reel_socket_send_message (router, NULL, inbox.frames[0], false, REEL_OK_PING, header, NULL),
+                      REEL_OK);
     receive (dealer, &inbox);
     ck_assert_uint_eq (inbox.count, 3);
     ck_assert (reel_slice_is (inbox.frames[1], "OK"));
@@ -206,7 +207,7 @@ START_TEST (unknown_peer)
 {
     void *router = opened ((struct reel_socket_setup){.type = ZMQ_ROUTER});
     struct reel_slice peer = reel_slice ("nobody", 6), header = reel_slice_text ("\x80");
-    ck_assert_int_eq (reel_socket_send_message (router, peer, false, REEL_WHO, header, NULL), REEL_NOT_FOUND);
+    ck_assert_int_eq (reel_socket_send_message (router, NULL, peer, false, REEL_WHO, header, NULL), REEL_NOT_FOUND);
     reel_socket_close (&router);
 }
 END_TEST
@@ -260,12 +261,12 @@ START_TEST (subscriber_that_does_not_read)
     static uint8_t bytes[1 << 20];
     struct reel_slice frames[2] = {reel_slice ("b", 1), reel_slice (bytes, sizeof bytes)};
     bool full = true, ever = false;
-    ck_assert_int_eq (reel_socket_publish (publisher, frames, 2, &full), REEL_OK);
+    ck_assert_int_eq (reel_socket_publish (publisher, NULL, frames, 2, &full), REEL_OK);
     ck_assert (!full);
     receive (keen, &inbox);
     frames[0] = reel_slice ("a", 1);
     for (int i = 0; i < COUNT; i++) {
-        ck_assert_int_eq (reel_socket_publish (publisher, frames, 2, &full), REEL_OK);
+        ck_assert_int_eq (reel_socket_publish (publisher, NULL, frames, 2, &full), REEL_OK);
         ever = ever || full;
         ck_assert (i >= 100 || !full);
         receive (keen, &inbox);

@@ -140,7 +140,7 @@ send_out (struct reel_message *out)
 {
     struct reel_buf header = {0};
     reel_message_encode (out, &header);
-    ck_assert_int_eq (reel_socket_send_message (router, reel_buf_slice (&peer), false, out->command,
+    ck_assert_int_eq (reel_socket_send_message (router, NULL, reel_buf_slice (&peer), false, out->command,
                                                 reel_buf_slice (&header), out->has_document ? &out->document : NULL),
                       REEL_OK);
     reel_buf_free (&header);

@@ -7,11 +7,15 @@
 #include <string.h>
 
 #include "broker/core/record.h"
+#include "proto/pack.h"
+#include "proto/scan.h"
 #include "tests/support/broker.h"
 
 #define STEP(id, modality) "{'step_id':'" id "','modality':'" modality "'}"
 #define TWO(id) "{'workflow_id':'" id "','steps':[" STEP ("a", "echo") "," STEP ("b", "paid") "]}"
 #define HEARTBEAT "{'leases':[[1,1],[1,2],[1,3]],'sent_us':1}"
+
+#define COUNT(list) (sizeof (list) / sizeof *(list))
 
 static struct broker broker;
 
@@ -100,6 +104,78 @@ START_TEST (bent_records_are_taken_or_refused)
 }
 END_TEST
 
+/* Values of every type, and a head of an array that has no members. */
+static const struct reel_slice others[] = {
+    {(const uint8_t *) "\xc0", 1}, /* nil */
+    {(const uint8_t *) "\xc3", 1}, /* true */
+    {(const uint8_t *) "\x00", 1},
+    {(const uint8_t *) "\xff", 1}, /* -1 */
+    {(const uint8_t *) "\xcf\xff\xff\xff\xff\xff\xff\xff\xff", 9},
+    {(const uint8_t *) "\xa1x", 2},
+    {(const uint8_t *) "\xc4\x01x", 3},
+    {(const uint8_t *) "\x90", 1},
+    {(const uint8_t *) "\x80", 1},
+    {(const uint8_t *) "\x91", 1},
+};
+
+/* In how many ways a value is bent. */
+#define BENDS (COUNT (others) + 4)
+
+/* Appends what stands for the value at `old`: another one, none, two, or an array with a member less or more. */
+static void
+bend (struct reel_buf *out, struct reel_slice old, size_t how)
+{
+    struct reel_cursor cursor = reel_scan_start (old);
+    struct reel_value head;
+    struct reel_slice member;
+    ck_assert (reel_scan_next (&cursor, &head));
+    bool less = how == COUNT (others) + 2;
+    if (how < COUNT (others)) {
+        reel_buf_add_slice (out, others[how]);
+    } else if (how < COUNT (others) + 2) {
+        for (size_t times = 0; times < 2 * (how - COUNT (others)); times++)
+            reel_buf_add_slice (out, old);
+    } else if (head.type == REEL_ARRAY && head.count > 0) {
+        reel_pack_array (out, less ? head.count - 1 : head.count + 1);
+        for (uint32_t i = 0; i < head.count - less; i++) {
+            ck_assert (reel_scan_skip (&cursor, &member));
+            reel_buf_add_slice (out, member);
+        }
+        if (!less)
+            reel_pack_nil (out);
+    }
+}
+
+START_TEST (records_with_other_values_are_taken_or_refused)
+{
+    live ();
+    size_t from = _i == 0 ? 0 : broker.snapshot - 1, refused = 0, turn = 0;
+    size_t stride = getenv ("REEL_VALGRIND") != NULL ? 97 : 1;
+    struct reel_buf bent = {0};
+    for (size_t place = from; place < broker.record_count; place++) {
+        struct reel_slice record = record_at (place), old;
+        struct reel_cursor cursor = reel_scan_start (record);
+        struct reel_value value;
+        while (cursor.at < cursor.end) {
+            struct reel_cursor rest = cursor;
+            ck_assert (reel_scan_skip (&rest, &old) && reel_scan_next (&cursor, &value));
+            for (size_t how = 0; how < BENDS; how++) {
+                if (turn++ % stride != 0)
+                    continue;
+                reel_buf_clear (&bent);
+                reel_buf_add (&bent, record.data, (size_t) (old.data - record.data));
+                bend (&bent, old, how);
+                reel_buf_add (&bent, rest.at, (size_t) (rest.end - rest.at));
+                refused += !taken (from, place, reel_buf_slice (&bent));
+            }
+        }
+    }
+    ck_assert_uint_gt (refused, 100 / stride);
+    reel_buf_free (&bent);
+    broker_free (&broker);
+}
+END_TEST
+
 /* A record in the place of another. */
 START_TEST (records_out_of_place_are_taken_or_refused)
 {
@@ -118,7 +194,9 @@ main (void)
 {
     Suite *suite = suite_create ("core, damage");
     TCase *tests = tcase_create ("damage");
+    tcase_set_timeout (tests, 120);
     tcase_add_loop_test (tests, bent_records_are_taken_or_refused, 0, 2);
+    tcase_add_loop_test (tests, records_with_other_values_are_taken_or_refused, 0, 2);
     tcase_add_loop_test (tests, records_out_of_place_are_taken_or_refused, 0, 2);
     suite_add_tcase (suite, tests);
     SRunner *runner = srunner_create (suite);

@@ -18,6 +18,10 @@
 /* Without work for so long, the journal may tidy up. */
 #define REST_AFTER_MS 50
 
+/* What all reads of one batch do of reading, at most (struct reel_journal_ask), and at how many rows they look. */
+#define READ_WORK 512
+#define READ_ROWS 8192
+
 /* A buffer larger than this is given back after use. */
 #define KEPT_BYTES_MAX ((size_t) 4 << 20)
 
@@ -63,6 +67,7 @@ struct reader {
     struct reel_journal *journal;
     struct reel_buf *out;
     struct reel_error *err;
+    size_t count; /* of them, who share the time */
 };
 
 /* Appends the record of event `seq`, framed. */
@@ -99,31 +104,42 @@ read_ended (const struct reader *reader, uint64_t seq)
     return record.document.len > 0 ? REEL_OK : read_record (reader, record.accepted_seq);
 }
 
-struct listing {
-    struct reel_buf *out;
-    struct reel_journal_page page;
-};
-
 static enum reel_status
 list_row (void *context, const struct reel_journal_row *row, struct reel_error *err)
 {
     (void) err;
-    struct listing *listing = context;
-    reel_core_row_pack (listing->out, row);
-    listing->page.count++;
-    listing->page.next = row->accepted_seq;
-    return reel_buf_status (listing->out);
+    reel_core_row_pack (context, row);
+    return reel_buf_status (context);
+}
+
+/* Of what one batch may do: nothing that waits for it waits for much longer because many read at once. */
+static uint32_t
+share (const struct reader *reader, uint32_t all)
+{
+    return reader->count < all ? all / (uint32_t) reader->count : 1;
 }
 
 static enum reel_status
 read_list (const struct reader *reader, const struct reel_read *read, struct reel_journal_page *page)
 {
-    struct listing listing = {.out = reader->out};
-    uint64_t before = read->after == 0 ? INT64_MAX : read->after;
-    enum reel_status status = reel_journal_list (reader->journal, before, read->status, read->limit, list_row, &listing,
-                                                 reader->err);
-    *page = listing.page;
-    return status;
+    const struct reel_journal_listing listing = {.before = read->after == 0 ? INT64_MAX : read->after,
+                                                 .status = read->status,
+                                                 .limit = read->limit,
+                                                 .looked_max = share (reader, READ_ROWS)};
+    return reel_journal_list (reader->journal, &listing, list_row, reader->out, page, reader->err);
+}
+
+static enum reel_status
+read_events (const struct reader *reader, const struct reel_read *read, struct reel_journal_page *page)
+{
+    const struct reel_journal_ask ask = {.after = read->after,
+                                         .limit = read->limit,
+                                         .bytes_max = REEL_EVENTS_REPLY_BYTES_MAX,
+                                         .work_max = share (reader, READ_WORK)};
+    const struct reel_journal_workflow workflow = {read->key, read->seq};
+    return read->kind == REEL_READ_EVENTS
+               ? reel_journal_events (reader->journal, &ask, reader->out, page, reader->err)
+               : reel_journal_workflow_events (reader->journal, &workflow, &ask, reader->out, page, reader->err);
 }
 
 static enum reel_status
@@ -131,11 +147,7 @@ read_one (const struct reader *reader, const struct reel_read *read, struct reel
 {
     switch (read->kind) {
     case REEL_READ_EVENTS:
-        return reel_journal_events (reader->journal, read->after, read->limit, REEL_EVENTS_REPLY_BYTES_MAX, reader->out,
-                                    page, reader->err);
-    case REEL_READ_WORKFLOW_EVENTS:
-        return reel_journal_workflow_events (reader->journal, read->seq, read->after, read->limit,
-                                             REEL_EVENTS_REPLY_BYTES_MAX, reader->out, page, reader->err);
+    case REEL_READ_WORKFLOW_EVENTS: return read_events (reader, read, page);
     case REEL_READ_ENDED: return read_ended (reader, read->seq);
     case REEL_READ_LIST: return read_list (reader, read, page);
     case REEL_READ_BACKUP:
@@ -164,7 +176,7 @@ static enum reel_status
 read_all (struct reel_journal *journal, struct reel_batch *batch, struct reel_error *err)
 {
     const struct reel_effects *effects = &batch->effects;
-    const struct reader reader = {journal, &batch->bodies, err};
+    const struct reader reader = {journal, &batch->bodies, err, effects->read_count};
     if (!make_room (batch, effects->read_count))
         return REEL_NO_MEMORY;
     for (size_t i = 0; i < effects->read_count; i++) {
@@ -172,13 +184,14 @@ read_all (struct reel_journal *journal, struct reel_batch *batch, struct reel_er
         struct reel_core_reading *reading = &batch->readings[i];
         size_t start = batch->bodies.len;
         *reading = (struct reel_core_reading){.kind = read->kind,
+                                              .read = read,
                                               .context = reel_effects_slice (effects, read->context),
                                               .first_seq = reel_journal_first_seq (journal),
                                               .last_seq = reel_journal_last_seq (journal)};
         reading->status = read_one (&reader, read, &reading->page);
-        if (reading->status != REEL_OK && reading->status != REEL_NOT_FOUND)
+        if (reading->status != REEL_OK && reading->status != REEL_NOT_FOUND && reading->status != REEL_AGAIN)
             return reading->status;
-        if (reading->status == REEL_NOT_FOUND)
+        if (reading->status != REEL_OK)
             batch->bodies.len = start;
         reading->body.len = batch->bodies.len - start;
     }

@@ -104,22 +104,38 @@ uint64_t reel_journal_first_seq (const struct reel_journal *journal);
 uint64_t reel_journal_bytes (const struct reel_journal *journal, uint64_t *free_bytes);
 
 /*
- * Appends events with seq > after, oldest first, to `out` as msgpack maps one after the
- * other: at most `limit` of them and, past the first, bytes_max bytes. `next` is the seq of
- * the last one given (or `after`), `more` says whether another is durable already.
+ * How much is read at a time, since no commit goes on meanwhile. To load a batch is work of 1, and of 1 more for each
+ * 8 KiB of it; when more than `work_max` is done nothing more is loaded (the first batch always is).
+ */
+struct reel_journal_ask {
+    uint64_t after;
+    uint32_t limit;   /* events */
+    size_t bytes_max; /* of them, past the first */
+    uint64_t work_max;
+};
+
+/*
+ * Appends events with seq > after, oldest first, to `out` as msgpack maps one after the other: at least one, if there
+ * is one. `next` is the seq of the last one given (or `after`), `more` says whether another is durable already.
  */
 struct reel_journal_page {
     uint32_t count;
     uint64_t next;
     bool more;
 };
-enum reel_status reel_journal_events (struct reel_journal *journal, uint64_t after, uint32_t limit, size_t bytes_max,
+enum reel_status reel_journal_events (struct reel_journal *journal, const struct reel_journal_ask *ask,
                                       struct reel_buf *out, struct reel_journal_page *page,
                                       struct reel_error *err) REEL_MUST_USE;
-/* The same for one workflow, whose newest event is `last_seq`, by walking back from it. Events newer than what is
- * durable are not there yet: REEL_AGAIN cannot happen, because the core asks only for what it committed. */
-enum reel_status reel_journal_workflow_events (struct reel_journal *journal, uint64_t last_seq, uint64_t after,
-                                               uint32_t limit, size_t bytes_max, struct reel_buf *out,
+
+struct reel_journal_workflow {
+    uint64_t key;      /* no other retained one has it */
+    uint64_t last_seq; /* of its newest event, which is durable */
+};
+/* The same for one workflow. They are found by walking back from the newest one: REEL_AGAIN: that takes longer; nothing
+ * was appended, and whoever asks for the same again goes on with it. */
+enum reel_status reel_journal_workflow_events (struct reel_journal *journal,
+                                               const struct reel_journal_workflow *workflow,
+                                               const struct reel_journal_ask *ask, struct reel_buf *out,
                                                struct reel_journal_page *page, struct reel_error *err) REEL_MUST_USE;
 
 /* Appends the unframed record that holds event `seq`. REEL_NOT_FOUND. */
@@ -137,8 +153,16 @@ enum reel_status reel_journal_backup (struct reel_journal *journal, uint64_t num
 /* Drops it. */
 void reel_journal_backup_end (struct reel_journal *journal);
 
-/* Calls `visit` for rows with accepted_seq < before, newest first, of that status (NULL: any), at most `limit`. */
-enum reel_status reel_journal_list (struct reel_journal *journal, uint64_t before, const char *status, uint32_t limit,
-                                    reel_journal_row_fn visit, void *context, struct reel_error *err) REEL_MUST_USE;
+/* Calls `visit` for rows with accepted_seq < before, newest first, of that status (NULL: any), at most `limit`, looking
+ * at no more than `looked_max`. `next` is the accepted_seq of the last one looked at, `more` whether there may be others. */
+struct reel_journal_listing {
+    uint64_t before;
+    const char *status;
+    uint32_t limit;
+    uint32_t looked_max;
+};
+enum reel_status reel_journal_list (struct reel_journal *journal, const struct reel_journal_listing *listing,
+                                    reel_journal_row_fn visit, void *context, struct reel_journal_page *page,
+                                    struct reel_error *err) REEL_MUST_USE;
 
 #endif

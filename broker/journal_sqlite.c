@@ -43,13 +43,9 @@ static const char *const statement_sql[REEL_JOURNAL_STATEMENT_COUNT] = {
     [REEL_JOURNAL_CHAIN] = "SELECT chain FROM batch WHERE number = ?",
     [REEL_JOURNAL_PLACE] = "SELECT first_seq FROM batch WHERE number = ?",
     [REEL_JOURNAL_LOAD] = "SELECT first_seq, event_count, records, epoch, chain FROM batch WHERE number = ?",
-    [REEL_JOURNAL_LIST] = "SELECT " ROW " FROM ended WHERE accepted_seq < ?1 AND ended_seq >= ?3"
-                          " ORDER BY accepted_seq DESC LIMIT ?2",
-    [REEL_JOURNAL_LIST_STATUS] = "SELECT " ROW " FROM ended WHERE accepted_seq < ?1 AND ended_seq >= ?3 AND status = ?4"
-                                 " ORDER BY accepted_seq DESC LIMIT ?2",
+    [REEL_JOURNAL_LIST] = "SELECT " ROW " FROM ended WHERE accepted_seq < ?1 ORDER BY accepted_seq DESC",
     [REEL_JOURNAL_LIST_RARE] = "SELECT " ROW " FROM ended INDEXED BY ended_rare WHERE accepted_seq < ?1"
-                               " AND ended_seq >= ?3 AND status = ?4 AND status <> 'succeeded'"
-                               " ORDER BY accepted_seq DESC LIMIT ?2",
+                               " AND status = ?2 AND status <> 'succeeded' ORDER BY accepted_seq DESC",
     [REEL_JOURNAL_ENDED] = "SELECT " ROW " FROM ended WHERE ended_seq >= ? ORDER BY accepted_seq",
     [REEL_JOURNAL_HEAD] = "SELECT first_seq, kept_number, kept_chain, snapshot_number FROM head",
     [REEL_JOURNAL_SET_SNAPSHOT] = "UPDATE head SET snapshot_number = ?",

@@ -1,7 +1,8 @@
 /*
  * What the parts of the SQLite journal share: commits and recovery (journal_sqlite.c), its format
- * (journal_sqlite_format.c), reading (journal_sqlite_read.c), what is retained (journal_sqlite_keep.c), a copy
- * for a backup (journal_sqlite_copy.c), and the memory of the last commit (journal_sqlite_tail.c).
+ * (journal_sqlite_format.c), reading (journal_sqlite_read.c, and of one workflow journal_sqlite_trail.c), what is
+ * retained (journal_sqlite_keep.c), a copy for a backup (journal_sqlite_copy.c), and the memory of the last commit
+ * (journal_sqlite_tail.c).
  */
 #ifndef REEL_BROKER_JOURNAL_SQLITE_H
 #define REEL_BROKER_JOURNAL_SQLITE_H
@@ -9,6 +10,7 @@
 #include <sqlite3.h>
 
 #include "base/hash.h"
+#include "broker/core/record.h"
 #include "broker/journal.h"
 
 enum reel_journal_statement {
@@ -22,7 +24,6 @@ enum reel_journal_statement {
     REEL_JOURNAL_PLACE,
     REEL_JOURNAL_LOAD,
     REEL_JOURNAL_LIST,
-    REEL_JOURNAL_LIST_STATUS,
     REEL_JOURNAL_LIST_RARE,
     REEL_JOURNAL_ENDED,
     REEL_JOURNAL_HEAD,
@@ -64,6 +65,17 @@ struct reel_journal_loaded {
     size_t offset_cap;
 };
 
+/* The way back through the events of one workflow, for who reads them in their order. */
+struct reel_journal_trail {
+    uint64_t key;      /* the workflow's */
+    uint64_t *seqs;    /* from the newest one on: the i-th one found is at i % cap */
+    size_t found, cap; /* found 0: no trail */
+    uint64_t next;     /* the one before the last found; 0: none */
+    uint64_t after;    /* the least that was asked for: so far it is to go */
+    uint64_t used;     /* when, counted in reads */
+};
+#define REEL_JOURNAL_TRAILS 128
+
 /* A copy that is being made, or was. */
 struct reel_journal_copy {
     uint64_t number; /* 0: none */
@@ -99,6 +111,9 @@ struct reel_journal {
     int log_pages; /* in the write-ahead log */
     struct reel_journal_marks marks;
     struct reel_journal_loaded loaded;
+    uint64_t work; /* of this read */
+    uint64_t reads;
+    struct reel_journal_trail trails[REEL_JOURNAL_TRAILS];
     struct reel_journal_copy copy;
 };
 
@@ -129,6 +144,17 @@ enum reel_status reel_journal_settle (struct reel_journal *journal, struct reel_
 enum reel_status reel_journal_make_file (const char *path, struct reel_error *err) REEL_MUST_USE;
 /* Frees what reading holds. */
 void reel_journal_forget (struct reel_journal *journal);
+/* What is not retained counts as seen. */
+uint64_t reel_journal_no_less (const struct reel_journal *journal, uint64_t after);
+/* The head of the record of event `seq`, which is durable. Borrowed until the next one is asked for. */
+enum reel_status reel_journal_find_head (struct reel_journal *journal, uint64_t seq, struct reel_record_head *head,
+                                         struct reel_error *err) REEL_MUST_USE;
+/* Adds event `seq` to the page unless that is full, or the work done: then there is `more`. `end` is where in `out` the
+ * page ends at the latest. */
+enum reel_status reel_journal_add_event (struct reel_journal *journal, uint64_t seq, const struct reel_journal_ask *ask,
+                                         size_t end, struct reel_buf *out, struct reel_journal_page *page,
+                                         struct reel_error *err) REEL_MUST_USE;
+void reel_journal_drop_trail (struct reel_journal_trail *trail);
 /* Batches are noted in order, as they are replayed or appended. */
 void reel_journal_note (struct reel_journal *journal, uint64_t number, uint64_t first_seq);
 

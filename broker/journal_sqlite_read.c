@@ -1,5 +1,5 @@
 /*
- * Reading events, records and rows between commits.
+ * Reading events, records and rows between commits, a bounded amount at a time.
  *
  * An event is found by its seq: marks say roughly where, the batches around say exactly, and the
  * batch that was read last stays in memory, since most readers go on where they are.
@@ -12,6 +12,8 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 #include "broker/core/record.h"
+
+#define WORK_BYTES 8192
 
 /* --- finding --------------------------------------------------------------------------------- */
 
@@ -39,6 +41,8 @@ reel_journal_forget (struct reel_journal *journal)
     reel_buf_free (&journal->loaded.records);
     free (journal->loaded.offsets);
     journal->loaded = (struct reel_journal_loaded){0};
+    for (size_t i = 0; i < REEL_JOURNAL_TRAILS; i++)
+        reel_journal_drop_trail (&journal->trails[i]);
 }
 
 static enum reel_status
@@ -163,6 +167,7 @@ copy_batch (struct reel_journal *journal, uint64_t number, sqlite3_stmt *stateme
         return reel_journal_fail (journal, "read a batch", err);
     reel_buf_clear (&loaded->records);
     reel_buf_add (&loaded->records, records, (size_t) len);
+    journal->work += 1 + (uint64_t) len / WORK_BYTES;
     loaded->number = number;
     loaded->first_seq = (uint64_t) sqlite3_column_int64 (statement, 0);
     loaded->event_count = (uint64_t) sqlite3_column_int64 (statement, 1);
@@ -210,8 +215,9 @@ find_record (struct reel_journal *journal, uint64_t seq, struct reel_slice *reco
     return REEL_OK;
 }
 
-static enum reel_status
-find_head (struct reel_journal *journal, uint64_t seq, struct reel_record_head *head, struct reel_error *err)
+enum reel_status
+reel_journal_find_head (struct reel_journal *journal, uint64_t seq, struct reel_record_head *head,
+                        struct reel_error *err)
 {
     struct reel_slice record = REEL_SLICE_NONE;
     enum reel_status status = find_record (journal, seq, &record, err);
@@ -241,23 +247,21 @@ reel_journal_bytes (const struct reel_journal *journal, uint64_t *free_bytes)
     return journal->bytes;
 }
 
-/* What is not retained counts as seen. */
-static uint64_t
-no_less (const struct reel_journal *journal, uint64_t after)
+uint64_t
+reel_journal_no_less (const struct reel_journal *journal, uint64_t after)
 {
     return after < journal->first_seq - 1 ? journal->first_seq - 1 : after;
 }
 
-/* Adds event `seq` to the page, unless the page is full. */
-static enum reel_status
-add_event (struct reel_journal *journal, uint64_t seq, uint32_t limit, size_t end, struct reel_buf *out,
-           struct reel_journal_page *page, struct reel_error *err)
+enum reel_status
+reel_journal_add_event (struct reel_journal *journal, uint64_t seq, const struct reel_journal_ask *ask, size_t end,
+                        struct reel_buf *out, struct reel_journal_page *page, struct reel_error *err)
 {
     struct reel_record_head head;
-    page->more = page->count == limit;
+    page->more = page->count == ask->limit || (page->count > 0 && journal->work > ask->work_max);
     if (page->more)
         return REEL_OK;
-    enum reel_status status = find_head (journal, seq, &head, err);
+    enum reel_status status = reel_journal_find_head (journal, seq, &head, err);
     if (status != REEL_OK)
         return status;
     page->more = page->count > 0 && (out->len > end || head.event.len > end - out->len);
@@ -270,60 +274,18 @@ add_event (struct reel_journal *journal, uint64_t seq, uint32_t limit, size_t en
 }
 
 enum reel_status
-reel_journal_events (struct reel_journal *journal, uint64_t after, uint32_t limit, size_t bytes_max,
-                     struct reel_buf *out, struct reel_journal_page *page, struct reel_error *err)
+reel_journal_events (struct reel_journal *journal, const struct reel_journal_ask *ask, struct reel_buf *out,
+                     struct reel_journal_page *page, struct reel_error *err)
 {
-    struct reel_journal_page read = {.next = after};
-    size_t end = out->len + bytes_max;
+    struct reel_journal_page read = {.next = ask->after};
+    size_t end = out->len + ask->bytes_max;
     enum reel_status status = REEL_OK;
-    for (uint64_t seq = no_less (journal, after); seq < journal->last_seq && !read.more && status == REEL_OK; seq++)
-        status = add_event (journal, seq + 1, limit, end, out, &read, err);
+    journal->work = 0;
+    for (uint64_t seq = reel_journal_no_less (journal, ask->after);
+         seq < journal->last_seq && !read.more && status == REEL_OK; seq++)
+        status = reel_journal_add_event (journal, seq + 1, ask, end, out, &read, err);
     if (status == REEL_OK)
         *page = read;
-    return status;
-}
-
-/* The seqs of a workflow's oldest events beyond `after`, newest first: a ring, since they are found from the newest on. */
-struct walk {
-    uint64_t *seqs;
-    uint64_t found; /* of all; the last `cap` of them are in seqs */
-    uint64_t cap;
-};
-
-static enum reel_status
-walk_back (struct reel_journal *journal, uint64_t last_seq, uint64_t after, struct walk *walk, struct reel_error *err)
-{
-    struct reel_record_head head;
-    for (uint64_t seq = last_seq; seq > after; seq = head.previous_seq) {
-        walk->seqs[walk->found++ % walk->cap] = seq;
-        enum reel_status status = find_head (journal, seq, &head, err);
-        if (status != REEL_OK)
-            return status;
-        if (head.previous_seq >= seq)
-            return reel_journal_damaged (journal, journal->loaded.number, "names a later event as an earlier one", err);
-    }
-    return REEL_OK;
-}
-
-enum reel_status
-reel_journal_workflow_events (struct reel_journal *journal, uint64_t last_seq, uint64_t after, uint32_t limit,
-                              size_t bytes_max, struct reel_buf *out, struct reel_journal_page *page,
-                              struct reel_error *err)
-{
-    REEL_ASSERT (last_seq <= journal->last_seq);
-    struct reel_journal_page read = {.next = after};
-    size_t end = out->len + bytes_max;
-    struct walk walk = {.cap = (uint64_t) limit + 1};
-    walk.seqs = calloc (walk.cap, sizeof *walk.seqs);
-    if (!walk.seqs)
-        return REEL_NO_MEMORY;
-    enum reel_status status = walk_back (journal, last_seq, no_less (journal, after), &walk, err);
-    uint64_t kept = walk.found < walk.cap ? walk.found : walk.cap;
-    for (uint64_t i = 1; i <= kept && !read.more && status == REEL_OK; i++)
-        status = add_event (journal, walk.seqs[(walk.found - i) % walk.cap], limit, end, out, &read, err);
-    if (status == REEL_OK)
-        *page = read;
-    free (walk.seqs);
     return status;
 }
 
@@ -372,49 +334,67 @@ reel_journal_take_row (sqlite3_stmt *statement, struct reel_journal_row *row)
     return row->workflow_id.data && row->status && sqlite3_column_int (statement, 9) == 1;
 }
 
-/* Visits what the statement, to which everything is bound, finds. */
 static enum reel_status
-visit_rows (struct reel_journal *journal, sqlite3_stmt *statement, reel_journal_row_fn visit, void *context,
-            struct reel_error *err)
+refuse_row (const struct reel_journal *journal, struct reel_error *err)
+{
+    return reel_error_set (
+        err, REEL_IO, "journal_damaged", NULL,
+        "%s is damaged: a row of an ended workflow is not what was written; restore the directory from a backup",
+        journal->path);
+}
+
+enum reel_status
+reel_journal_ended (struct reel_journal *journal, reel_journal_row_fn visit, void *context, struct reel_error *err)
 {
     enum reel_status status = REEL_OK;
     struct reel_journal_row row;
+    sqlite3_stmt *statement = reel_journal_ready (journal, REEL_JOURNAL_ENDED);
+    (void) sqlite3_bind_int64 (statement, 1, (sqlite3_int64) journal->first_seq);
     int code = SQLITE_DONE;
-    while (status == REEL_OK && (code = sqlite3_step (statement)) == SQLITE_ROW) {
-        if (reel_journal_take_row (statement, &row))
-            status = visit (context, &row, err);
-        else
-            status = reel_error_set (err, REEL_IO, "journal_damaged", NULL,
-                                     "%s is damaged: a row of an ended workflow is not what was written; restore the "
-                                     "directory from a backup",
-                                     journal->path);
-    }
+    while (status == REEL_OK && (code = sqlite3_step (statement)) == SQLITE_ROW)
+        status = reel_journal_take_row (statement, &row) ? visit (context, &row, err) : refuse_row (journal, err);
     if (status == REEL_OK && code != SQLITE_DONE)
         status = reel_journal_fail (journal, "list", err);
     (void) sqlite3_reset (statement);
     return status;
 }
 
-enum reel_status
-reel_journal_ended (struct reel_journal *journal, reel_journal_row_fn visit, void *context, struct reel_error *err)
+/* Those of other statuses are passed over, where there is no index, and those that are about to be removed. */
+static bool
+is_wanted (const struct reel_journal *journal, const struct reel_journal_row *row, const char *status)
 {
-    sqlite3_stmt *statement = reel_journal_ready (journal, REEL_JOURNAL_ENDED);
-    (void) sqlite3_bind_int64 (statement, 1, (sqlite3_int64) journal->first_seq);
-    return visit_rows (journal, statement, visit, context, err);
+    return row->ended_seq >= journal->first_seq && (!status || strcmp (row->status, status) == 0);
 }
 
 enum reel_status
-reel_journal_list (struct reel_journal *journal, uint64_t before, const char *status, uint32_t limit,
-                   reel_journal_row_fn visit, void *context, struct reel_error *err)
+reel_journal_list (struct reel_journal *journal, const struct reel_journal_listing *listing, reel_journal_row_fn visit,
+                   void *context, struct reel_journal_page *page, struct reel_error *err)
 {
-    enum reel_journal_statement which = !status                             ? REEL_JOURNAL_LIST
-                                        : strcmp (status, "succeeded") == 0 ? REEL_JOURNAL_LIST_STATUS
-                                                                            : REEL_JOURNAL_LIST_RARE;
-    sqlite3_stmt *statement = reel_journal_ready (journal, which);
-    (void) sqlite3_bind_int64 (statement, 1, before > INT64_MAX ? INT64_MAX : (sqlite3_int64) before);
-    (void) sqlite3_bind_int64 (statement, 2, limit);
-    (void) sqlite3_bind_int64 (statement, 3, (sqlite3_int64) journal->first_seq);
-    if (status)
-        (void) sqlite3_bind_text (statement, 4, status, -1, SQLITE_STATIC);
-    return visit_rows (journal, statement, visit, context, err);
+    bool rare = listing->status && strcmp (listing->status, "succeeded") != 0;
+    sqlite3_stmt *statement = reel_journal_ready (journal, rare ? REEL_JOURNAL_LIST_RARE : REEL_JOURNAL_LIST);
+    enum reel_status status = REEL_OK;
+    struct reel_journal_row row;
+    struct reel_journal_page read = {0};
+    int code = SQLITE_DONE;
+    uint32_t looked = 0;
+    (void) sqlite3_bind_int64 (statement, 1, listing->before > INT64_MAX ? INT64_MAX : (sqlite3_int64) listing->before);
+    if (rare)
+        (void) sqlite3_bind_text (statement, 2, listing->status, -1, SQLITE_STATIC);
+    while (status == REEL_OK && !read.more && (code = sqlite3_step (statement)) == SQLITE_ROW) {
+        read.more = read.count == listing->limit || looked++ == listing->looked_max;
+        if (!reel_journal_take_row (statement, &row)) {
+            status = refuse_row (journal, err);
+        } else if (!read.more) {
+            bool wanted = is_wanted (journal, &row, listing->status);
+            read.next = row.accepted_seq;
+            read.count += wanted;
+            status = wanted ? visit (context, &row, err) : REEL_OK;
+        }
+    }
+    if (status == REEL_OK && !read.more && code != SQLITE_DONE)
+        status = reel_journal_fail (journal, "list", err);
+    (void) sqlite3_reset (statement);
+    if (status == REEL_OK)
+        *page = read;
+    return status;
 }

@@ -48,7 +48,8 @@ has_filled (const struct reel_rounds *rounds, unsigned percent)
 {
     const struct reel_effects *effects = &rounds->pending->effects;
     return effects->records.len + effects->bytes.len >= BATCH_BYTES_MAX / 100 * percent
-           || effects->send_count >= BATCH_SENDS_MAX / 100 * percent || effects->read_count >= BATCH_READS_MAX;
+           || effects->send_count >= BATCH_SENDS_MAX / 100 * percent
+           || effects->read_count - effects->again_count >= BATCH_READS_MAX;
 }
 
 bool

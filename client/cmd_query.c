@@ -272,14 +272,16 @@ reel_command_list (int argc, char **argv)
         return code;
     bool all = reel_session_option (&session, LIST_ALL)->flag;
     uint64_t left = all ? UINT64_MAX : reel_session_option (&session, LIST_LIMIT)->number;
-    uint64_t after = reel_session_option (&session, LIST_AFTER)->number, count = 0;
+    uint64_t after, next = reel_session_option (&session, LIST_AFTER)->number, count = 0;
     reel_table_init (&table, list_titles, sizeof list_titles / sizeof list_titles[0]);
     table.right[3] = table.right[4] = true;
     do {
         uint32_t limit = left < REEL_LIST_LIMIT_MAX ? (uint32_t) left : REEL_LIST_LIMIT_MAX;
-        code = list_page (&session, &table, after, limit, &count, &after);
+        after = next;
+        code = list_page (&session, &table, after, limit, &count, &next);
         left -= count < left ? count : left;
-    } while (code == REEL_OPTIONS_GO && after > 0 && count > 0 && left > 0 && !session.output.broken);
+        /* A page may be empty, but each begins before the last one. */
+    } while (code == REEL_OPTIONS_GO && next > 0 && (after == 0 || next < after) && left > 0 && !session.output.broken);
     if (session.output.json || code != REEL_OPTIONS_GO)
         reel_table_free (&table);
     else

@@ -93,7 +93,7 @@ struct reel_publish {
 
 enum reel_read_kind {
     REEL_READ_EVENTS,          /* after, limit */
-    REEL_READ_WORKFLOW_EVENTS, /* seq (its last), after, limit */
+    REEL_READ_WORKFLOW_EVENTS, /* key (of its id), seq (its last), after, limit */
     REEL_READ_ENDED,           /* seq (its final event): the final record, and the accepting one if it is needed */
     REEL_READ_LIST,            /* after (rows accepted before it), limit, status */
     REEL_READ_BACKUP,          /* seq (which copy; a new number begins one), after (offset), limit (bytes) */
@@ -103,6 +103,7 @@ enum reel_read_kind {
 /* What the journal is asked; the answer comes back as an event with the same `context`. */
 struct reel_read {
     enum reel_read_kind kind;
+    uint64_t key;
     uint64_t seq;
     uint64_t after;
     uint32_t limit;
@@ -135,6 +136,7 @@ struct reel_effects {
     size_t publish_count, publish_cap;
     struct reel_read *reads;
     size_t read_count, read_cap;
+    size_t again_count; /* of the reads, those that were begun before, and go on */
 };
 
 /* The bytes of a span. Borrowed until more is added or they are cleared. */
@@ -163,10 +165,11 @@ struct reel_core_frames {
 };
 
 /* What a read brought. `body`: EVENTS and WORKFLOW_EVENTS: the maps; ENDED: the framed final record and, unless that has
- * the document, the accepting one; LIST: row maps, `count` of them; BACKUP: a piece of the copy, whose bytes `page.next` counts, 0 while it is being made. */
+ * the document, the accepting one; LIST: row maps, `page.count` of them, and how far was looked; BACKUP: a piece of the copy, whose bytes `page.next` counts, 0 while it is being made. */
 struct reel_core_reading {
     enum reel_read_kind kind;
-    enum reel_status status; /* REEL_OK, or REEL_NOT_FOUND */
+    enum reel_status status; /* REEL_OK, REEL_NOT_FOUND, or REEL_AGAIN: it takes longer, and is to be asked again */
+    const struct reel_read *read; /* what was asked */
     struct reel_slice context;
     struct reel_slice body;
     struct reel_journal_page page;

@@ -110,6 +110,13 @@ reel_effects_read (struct reel_effects *effects, const struct reel_read *read, s
 }
 
 enum reel_status
+reel_effects_read_again (struct reel_effects *effects, const struct reel_core_reading *reading)
+{
+    effects->again_count++;
+    return reel_effects_read (effects, reading->read, reading->context);
+}
+
+enum reel_status
 reel_effects_row (struct reel_effects *effects, const struct reel_journal_row *row)
 {
     struct reel_effect_row_text text = {reel_effects_add (effects, row->workflow_id),
@@ -180,7 +187,7 @@ reel_effects_clear (struct reel_effects *effects)
     effects->first_seq = effects->event_count = effects->epoch = 0;
     effects->forgotten_seq = effects->snapshot_bytes = 0;
     effects->snapshot_begins = effects->snapshot_ends = false;
-    effects->row_count = effects->send_count = effects->publish_count = effects->read_count = 0;
+    effects->row_count = effects->send_count = effects->publish_count = effects->read_count = effects->again_count = 0;
 }
 
 void

@@ -11,6 +11,9 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 
+/* Reads that take longer than one turn, at a time. */
+#define AGAIN_MAX 64
+
 struct context {
     struct reel_asker asker;
     struct reel_slice header;
@@ -303,7 +306,7 @@ next_row (struct reel_cursor *cursor, struct reel_slice *row, uint64_t *seq)
 }
 
 /* Merges the rows that were live when the question came with those of ended workflows, newest first. One that
- * ended in between is in both: the ended row is the truth. */
+ * ended in between is in both: the ended row is the truth. Where the journal has not looked yet nothing is said. */
 static enum reel_status
 on_list (struct reel_core *core, const struct context *context, const struct reel_core_reading *reading,
          struct reel_effects *effects)
@@ -311,11 +314,11 @@ on_list (struct reel_core *core, const struct context *context, const struct ree
     uint32_t limit = reel_request_limit (core, REEL_LIST_LIMIT_DEFAULT, REEL_LIST_LIMIT_MAX), count = 0;
     struct reel_cursor live = reel_scan_start (context->extra), ended = reel_scan_start (reading->body);
     struct reel_slice live_row, ended_row;
-    uint64_t live_seq, ended_seq, last = 0;
+    uint64_t live_seq, ended_seq, last = 0, from = reading->page.more ? reading->page.next : 1;
     reel_buf_clear (&core->receipt);
     next_row (&live, &live_row, &live_seq);
     next_row (&ended, &ended_row, &ended_seq);
-    while (count < limit && (live_seq > 0 || ended_seq > 0)) {
+    while (count < limit && (live_seq >= from || ended_seq >= from)) {
         bool take_ended = ended_seq >= live_seq, both = ended_seq == live_seq;
         reel_buf_add_slice (&core->receipt, take_ended ? ended_row : live_row);
         last = take_ended ? ended_seq : live_seq;
@@ -328,7 +331,10 @@ on_list (struct reel_core *core, const struct context *context, const struct ree
     if (reel_buf_status (&core->receipt) != REEL_OK)
         return REEL_NO_MEMORY;
     return reel_request_reply_list (core, &context->asker, reel_buf_slice (&core->receipt), count,
-                                    count == limit ? last : 0, effects);
+                                    count == limit       ? last
+                                    : reading->page.more ? from
+                                                         : 0,
+                                    effects);
 }
 
 static enum reel_status
@@ -349,15 +355,30 @@ on_events (struct reel_core *core, const struct context *context, const struct r
     return reel_request_reply (core, &context->asker, effects);
 }
 
+/* What takes longer is asked again, unless too many do, or the broker is about to end. */
+static enum reel_status
+refuse_again (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
+{
+    if (core->draining)
+        return reel_request_draining (core, asker, effects);
+    core->counters.refused_reads++;
+    return reel_request_refuse (core, asker, "overloaded", NULL, NULL,
+                                "too many long histories are being read; try later", effects);
+}
+
 enum reel_status
 reel_request_reading (struct reel_core *core, const struct reel_core_reading *reading, struct reel_effects *effects)
 {
     struct context context;
     if (reading->kind == REEL_READ_BACKUP_ENDS)
         return REEL_OK;
+    if (reading->status == REEL_AGAIN && !core->draining && effects->again_count < AGAIN_MAX)
+        return reel_effects_read_again (effects, reading);
     enum reel_status status = recall (core, reading->context, &context);
     if (status != REEL_OK)
         return status;
+    if (reading->status == REEL_AGAIN)
+        return refuse_again (core, &context.asker, effects);
     switch (reading->kind) {
     case REEL_READ_ENDED: return on_ended (core, &context, reading, effects);
     case REEL_READ_LIST: return on_list (core, &context, reading, effects);

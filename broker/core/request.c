@@ -60,8 +60,8 @@ overloaded (struct reel_core *core, const struct reel_asker *asker, uint64_t *co
     return reel_request_refuse (core, asker, "overloaded", NULL, NULL, message, effects);
 }
 
-static enum reel_status
-draining (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
+enum reel_status
+reel_request_draining (struct reel_core *core, const struct reel_asker *asker, struct reel_effects *effects)
 {
     core->counters.refused_draining++;
     return reel_request_refuse (core, asker, "draining", NULL, NULL, "the broker is about to end; try again later",
@@ -350,7 +350,7 @@ reel_request_drain (struct reel_core *core, struct reel_effects *effects)
     while ((node = reel_heap_top (&core->waits)) != NULL) {
         struct reel_wait *wait = REEL_HEAP_OWNER (node, struct reel_wait, deadline);
         struct reel_asker asker = waiting (wait);
-        enum reel_status status = draining (core, &asker, effects);
+        enum reel_status status = reel_request_draining (core, &asker, effects);
         if (status != REEL_OK)
             return status;
         reel_request_drop_wait (core, wait);
@@ -561,8 +561,8 @@ on_events (struct reel_core *core, const struct reel_asker *asker, struct reel_s
         struct reel_slice workflow_id = in->value[REEL_F_WORKFLOW_ID].s;
         const struct reel_flow *flow = reel_core_find (core, workflow_id);
         read.kind = REEL_READ_WORKFLOW_EVENTS;
-        read.seq = flow != NULL ? flow->last_seq
-                                : reel_map_get (&core->ended, reel_core_fingerprint (core, workflow_id));
+        read.key = reel_core_fingerprint (core, workflow_id);
+        read.seq = flow != NULL ? flow->last_seq : reel_map_get (&core->ended, read.key);
         if (read.seq == 0)
             return unknown_workflow (core, asker, effects);
     }
@@ -671,7 +671,7 @@ reel_request_message (struct reel_core *core, const struct reel_core_frames *fra
     if (status != REEL_OK)
         return status;
     if (core->draining && !REEL_MUTANT_IS (60))
-        return draining (core, &asker, effects);
+        return reel_request_draining (core, &asker, effects);
     struct reel_slice header = frames->list[2];
     switch (in->command) {
     case REEL_SUBMIT: return on_submit (core, &asker, header, effects);

@@ -71,6 +71,7 @@ struct reel_asker {
     C (refused_queue_count)                                                                                            \
     C (refused_queue_bytes)                                                                                            \
     C (refused_disk)                                                                                                   \
+    C (refused_reads)                                                                                                  \
     C (refused_waits)                                                                                                  \
     C (refused_workers)                                                                                                \
     C (refused_size)                                                                                                   \
@@ -188,6 +189,9 @@ enum reel_status reel_effects_publish_receipt (struct reel_effects *effects, str
                                                struct reel_span receipt) REEL_MUST_USE;
 enum reel_status reel_effects_read (struct reel_effects *effects, const struct reel_read *read,
                                     struct reel_slice context) REEL_MUST_USE;
+/* Goes on with one that the journal has not ended. */
+enum reel_status reel_effects_read_again (struct reel_effects *effects,
+                                          const struct reel_core_reading *reading) REEL_MUST_USE;
 enum reel_status reel_effects_row (struct reel_effects *effects, const struct reel_journal_row *row) REEL_MUST_USE;
 
 /* --- decide.c ------------------------------------------------------------------------------- */
@@ -362,6 +366,8 @@ enum reel_status reel_request_ask_ended (struct reel_core *core, const struct re
 enum reel_status reel_request_ended (struct reel_core *core, struct reel_flow *flow, const char *status,
                                      struct reel_span receipt, struct reel_effects *effects) REEL_MUST_USE;
 enum reel_status reel_request_expire_waits (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
+enum reel_status reel_request_draining (struct reel_core *core, const struct reel_asker *asker,
+                                        struct reel_effects *effects) REEL_MUST_USE;
 /* Answers them all `draining`. */
 enum reel_status reel_request_drain (struct reel_core *core, struct reel_effects *effects) REEL_MUST_USE;
 void reel_request_drop_wait (struct reel_core *core, struct reel_wait *wait);

@@ -268,8 +268,9 @@ static bool
 compare_rows (struct crash_bench *bench, const char *status, size_t *count)
 {
     struct row_comparison comparison = {bench, UINT64_MAX, 0};
-    if (reel_journal_list (bench->journal, UINT64_MAX, status, UINT32_MAX, compare_row, &comparison, &bench->err)
-        != REEL_OK)
+    const struct reel_journal_listing all = {UINT64_MAX, status, UINT32_MAX, UINT32_MAX};
+    struct reel_journal_page page;
+    if (reel_journal_list (bench->journal, &all, compare_row, &comparison, &page, &bench->err) != REEL_OK)
         return false;
     *count += comparison.count;
     return true;
@@ -544,9 +545,10 @@ read_events (struct crash_bench *bench)
         CRASH_MUST (!read || reel_slice_equal (reel_buf_slice (&out), record));
     }
     for (struct reel_journal_page page = {.next = first_seq - 1, .more = true}; read && page.more;) {
-        uint64_t after = page.next;
+        const uint64_t after = page.next;
         reel_buf_clear (&out);
-        read = reel_journal_events (bench->journal, after, 7, 1 << 20, &out, &page, &bench->err) == REEL_OK;
+        const struct reel_journal_ask ask = {after, 7, 1 << 20, UINT64_MAX};
+        read = reel_journal_events (bench->journal, &ask, &out, &page, &bench->err) == REEL_OK;
         CRASH_MUST (!read || (page.next == after + page.count && page.more == (page.next < seq)));
     }
     reel_buf_free (&out);

@@ -730,10 +730,16 @@ read_ended (struct broker *broker, const struct reel_read *read, struct reel_buf
 static void
 read_list (struct broker *broker, const struct reel_read *read, struct reel_buf *body, struct reel_journal_page *page)
 {
-    for (size_t i = broker->model_count; i-- > 0 && page->count < read->limit;) {
+    size_t looked = 0;
+    for (size_t i = broker->model_count; i-- > 0 && !page->more;) {
         const struct broker_model *model = &broker->models[i];
-        if (model->accepted_seq >= read->after || !is_retained (broker, model)
-            || (read->status != NULL && strcmp (read->status, model->status) != 0))
+        if (model->accepted_seq >= read->after || !is_retained (broker, model))
+            continue;
+        page->more = page->count == read->limit || (broker->rows_looked > 0 && looked++ == broker->rows_looked);
+        if (page->more)
+            return;
+        page->next = model->accepted_seq;
+        if (read->status != NULL && strcmp (read->status, model->status) != 0)
             continue;
         struct reel_value number;
         struct reel_slice at = REEL_SLICE_NONE;
@@ -782,6 +788,12 @@ answer (struct broker *broker, const struct reel_read *read, struct reel_slice c
     }
     reading.body = gone ? REEL_SLICE_NONE : reel_buf_slice (&body);
     reading.status = gone ? REEL_NOT_FOUND : REEL_OK;
+    reading.read = read;
+    if (broker->readings_again > 0) {
+        broker->readings_again--;
+        reading.status = REEL_AGAIN;
+        reading.body = REEL_SLICE_NONE;
+    }
     if (broker->readings_bent > 0 && broker->readings_bent <= body.len)
         body.data[broker->readings_bent - 1] ^= broker->readings_bend;
     if (broker->readings_torn)

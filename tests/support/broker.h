@@ -83,6 +83,8 @@ struct broker {
     bool hold_readings;    /* until broker_answer() */
     uint64_t copy;         /* for a backup; 0: none */
     uint64_t copy_bytes;   /* of it */
+    size_t readings_again; /* so many times it has not ended */
+    size_t rows_looked;    /* at which it looks at most; 0: all */
     bool readings_gone;    /* the journal finds nothing */
     bool readings_torn;    /* what it finds is cut short */
     size_t readings_bent;  /* the byte of what it finds, from 1, that is another one; 0: none */

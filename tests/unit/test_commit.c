@@ -187,6 +187,71 @@ START_TEST (readings)
 }
 END_TEST
 
+static void
+add_epoch (void)
+{
+    batch.effects.epoch = 3;
+    batch.effects.first_seq = batch.last_seq + 1;
+    (void) reel_record_write (&batch.effects.records, &(struct reel_record){.kind = REEL_RECORD_EPOCH, .epoch = 3});
+}
+
+/* So many batches of one event of one workflow; the first of a batch names no other, which the second does. */
+static void
+fill (uint64_t count)
+{
+    for (uint64_t seq = 1; seq <= count; seq++) {
+        struct reel_buf event = {0};
+        reel_pack_map (&event, 1);
+        reel_pack_text (&event, "seq");
+        reel_pack_uint (&event, seq);
+        batch.effects.epoch = 3;
+        batch.effects.first_seq = seq;
+        batch.effects.event_count = 1;
+        (void) reel_record_write (&batch.effects.records,
+                                  &(struct reel_record){.kind = REEL_RECORD_HELD,
+                                                        .previous_seq = seq - 1,
+                                                        .event_bytes = reel_buf_slice (&event)});
+        reel_buf_free (&event);
+        reel_commit_hand (commit, &batch);
+        ck_assert_int_eq (take_back (), REEL_OK);
+        reel_batch_clear (&batch);
+    }
+}
+
+/* Between two commits not more is read than so much, by whoever and however many: they get on all the same. */
+START_TEST (readings_in_pieces)
+{
+    enum { BATCHES = 1200, READERS = 4 };
+    bool again[READERS] = {true, true, true, true};
+    unsigned rounds = 0;
+    fill (BATCHES);
+    for (; again[0]; rounds++) {
+        ck_assert_uint_lt (rounds, BATCHES);
+        for (uint64_t i = 0; i < READERS; i++) {
+            const struct reel_read read = {.kind = REEL_READ_WORKFLOW_EVENTS, .key = i, .seq = BATCHES, .limit = 1};
+            ck_assert_int_eq (reel_effects_read (&batch.effects, &read, reel_slice_text ("context")), REEL_OK);
+        }
+        add_read (REEL_READ_EVENTS, 0, 7, "others");
+        add_epoch ();
+        reel_commit_hand (commit, &batch);
+        ck_assert_int_eq (take_back (), REEL_OK);
+        for (size_t i = 0; i < READERS; i++) {
+            const struct reel_core_reading *reading = &batch.readings[i];
+            again[i] = reading->status == REEL_AGAIN;
+            ck_assert (again[i] == again[0]);
+            ck_assert (again[i] || reading->status == REEL_OK);
+            ck_assert_uint_eq (reading->page.count, again[i] ? 0 : 1);
+            ck_assert_uint_eq (reading->body.len == 0, again[i]);
+            ck_assert_ptr_eq (reading->read, &batch.effects.reads[i]);
+        }
+        ck_assert_int_eq (batch.readings[READERS].status, REEL_OK);
+        ck_assert_uint_gt (batch.readings[READERS].page.count, 0);
+        reel_batch_clear (&batch);
+    }
+    ck_assert_uint_ge (rounds, BATCHES * READERS / 512);
+}
+END_TEST
+
 START_TEST (failure_is_final)
 {
     add_ended (3, 1);
@@ -209,6 +274,7 @@ main (void)
     tcase_add_test (tcase, durable);
     tcase_add_test (tcase, stopping_ends_what_is_under_way);
     tcase_add_test (tcase, readings);
+    tcase_add_test (tcase, readings_in_pieces);
     tcase_add_test (tcase, failure_is_final);
     suite_add_tcase (suite, tcase);
     SRunner *runner = srunner_create (suite);

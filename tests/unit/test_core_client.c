@@ -965,7 +965,9 @@ START_TEST (list_pages_are_the_whole)
     six ();
     snprintf (header, sizeof header, "{%s'limit':1000}", list_filters[_i]);
     snprintf (whole, sizeof whole, "%s", list (header));
-    for (int limit = 1; limit <= 7; limit++) {
+    for (int round = 0; round < 4 * 7; round++) {
+        int limit = 1 + round / 4;
+        broker.rows_looked = round % 4;
         char after[32] = "0";
         size_t len = 0;
         int pages = 0;
@@ -975,7 +977,7 @@ START_TEST (list_pages_are_the_whole)
             len += (size_t) snprintf (paged + len, sizeof paged - len, "%s%s", len > 0 && page[0] != '\0' ? " " : "",
                                       page);
             snprintf (after, sizeof after, "%s", broker_header (&broker, "/next"));
-            ck_assert_int_lt (pages++, 10);
+            ck_assert_int_lt (pages++, 20);
         } while (after[0] != '\0');
         ck_assert_str_eq (paged, whole);
     }
@@ -1027,6 +1029,60 @@ START_TEST (events_are_what_was_published)
         "{'seq':3,'index':3,'workflow_id':'wf','kind':'step.started','at_us':5,'step_id':'a','attempt':1,'idempotent':true},"
         "{'seq':4,'index':4,'workflow_id':'wf','kind':'step.succeeded','at_us':5,'step_id':'a','receipt':{'of':'a'}},"
         "{'seq':5,'index':5,'workflow_id':'wf','kind':'workflow.succeeded','at_us':1000000}]");
+}
+END_TEST
+
+static void
+ask_events (const char *header, size_t again)
+{
+    broker.readings_again = again;
+    broker_client (&broker, "c", "EVENTS", header, NULL);
+}
+
+START_TEST (events_that_take_long)
+{
+    end (ONE ("wf"), 1);
+    ask_events ("{'after':3,'workflow_id':'wf','request_id':1}", 20);
+    broker_expect (&broker, "c OK {'request_id':1,'first_seq':1,'last_seq':5,'next':5,'more':false} +");
+    ck_assert_uint_eq (broker.readings_again, 0);
+}
+END_TEST
+
+START_TEST (events_that_take_long_are_not_waited_for_at_the_end)
+{
+    end (ONE ("wf"), 1);
+    broker.hold_readings = true;
+    ask_events ("{'after':0,'workflow_id':'wf'}", 2);
+    broker_answer (&broker);
+    broker_expect (&broker, "read workflow events", "read workflow events");
+    broker_drain (&broker);
+    broker_answer (&broker);
+    broker_expect (&broker, "c ERROR {'code':'draining',...");
+}
+END_TEST
+
+START_TEST (events_that_take_long_are_bounded)
+{
+    struct reel_effects effects = {0};
+    end (ONE ("wf"), 1);
+    broker.hold_readings = true;
+    ask_events ("{'after':0,'workflow_id':'wf'}", 0);
+    const struct reel_core_reading reading = {
+        .kind = REEL_READ_WORKFLOW_EVENTS,
+        .status = REEL_AGAIN,
+        .read = &broker.held[0],
+        .context = reel_slice (broker.held_contexts.data, broker.held_contexts.len)};
+    for (size_t i = 1; i <= 65; i++) {
+        ck_assert_int_eq (reel_core_reading (broker.core, (struct reel_core_time){0}, &reading, &effects), REEL_OK);
+        ck_assert_uint_eq (effects.again_count, i < 65 ? i : 64);
+        ck_assert_uint_eq (effects.read_count, effects.again_count);
+        ck_assert_uint_eq (effects.send_count, i < 65 ? 0 : 1);
+    }
+    reel_effects_free (&effects);
+    broker_answer (&broker);
+    broker.hold_readings = false;
+    broker_client (&broker, "c", "STATS", "{}", NULL);
+    ck_assert_uint_eq (number ("/counters/refused_reads"), 1);
 }
 END_TEST
 
@@ -1097,7 +1153,7 @@ START_TEST (stats)
     ck_assert_str_eq (
         broker_header (&broker, "/counters"),
         "{'submitted':6,'duplicates':1,'refused':2,'refused_queue_count':0,'refused_queue_bytes':0,"
-        "'refused_disk':0,'refused_waits':0,'refused_workers':0,'refused_size':0,'refused_draining':0,'assigned':4,'reports':4,'requeued':0,'held':1,'fenced':1,"
+        "'refused_disk':0,'refused_reads':0,'refused_waits':0,'refused_workers':0,'refused_size':0,'refused_draining':0,'assigned':4,'reports':4,'requeued':0,'held':1,'fenced':1,"
         "'succeeded':1,'failed':1,'cancelled':0,'snapshots':0,'forgotten':0,'malformed':1,'events':18,'commits':0,'dropped':0,"
         "'subscriber_full':0,'refused_connections':0,'refused_waiting_bytes':0}");
     ck_assert_str_eq (broker_header (&broker, "/gauges/queued"), "2");
@@ -1200,6 +1256,9 @@ main (void)
     tcase_add_test (tests, list_of_one_that_ends_while_the_journal_is_read);
     tcase_add_test (tests, events_of_nothing);
     tcase_add_test (tests, events_are_what_was_published);
+    tcase_add_test (tests, events_that_take_long);
+    tcase_add_test (tests, events_that_take_long_are_not_waited_for_at_the_end);
+    tcase_add_test (tests, events_that_take_long_are_bounded);
     tcase_add_test (tests, events_by_pages);
     tcase_add_test (tests, events_of_one_workflow);
     tcase_add_test (tests, workers);

@@ -104,14 +104,16 @@ read_all (void)
     struct reel_journal_page page;
     uint64_t count = 0;
     reel_buf_clear (&out);
-    enum reel_status status = reel_journal_events (journal, 0, 20, 100000, &out, &page, &err);
+    const struct reel_journal_ask ask = {0, 20, 100000, 100};
+    const struct reel_journal_workflow workflow = {1, reel_journal_last_seq (journal)};
+    const struct reel_journal_listing listing = {UINT64_MAX, "failed", 10, 10};
+    enum reel_status status = reel_journal_events (journal, &ask, &out, &page, &err);
     if (status == REEL_OK)
-        status = reel_journal_workflow_events (journal, reel_journal_last_seq (journal), 2, 20, 100000, &out, &page,
-                                               &err);
+        status = reel_journal_workflow_events (journal, &workflow, &ask, &out, &page, &err);
     if (status == REEL_OK)
         status = reel_journal_record (journal, 3, &out, &err);
     if (status == REEL_OK)
-        status = reel_journal_list (journal, UINT64_MAX, "failed", 10, see_row, NULL, &err);
+        status = reel_journal_list (journal, &listing, see_row, NULL, &page, &err);
     if (status == REEL_OK)
         status = reel_journal_ended (journal, see_row, NULL, &err);
     return status == REEL_OK ? reel_journal_replay (journal, true, see, &count, &err) : status;

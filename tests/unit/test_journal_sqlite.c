@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "broker/core/record.h"
-#include "broker/journal.h"
+#include "broker/journal_sqlite.h"
 #include "proto/pack.h"
 
 static char directory[64];
@@ -197,8 +197,8 @@ static struct reel_journal_page
 page_of (uint64_t after, uint32_t limit, size_t bytes_max, struct reel_buf *out)
 {
     struct reel_journal_page page = {0};
-    ck_assert_msg (reel_journal_events (journal, after, limit, bytes_max, out, &page, &err) == REEL_OK, "%s",
-                   err.message);
+    const struct reel_journal_ask ask = {after, limit, bytes_max, UINT64_MAX};
+    ck_assert_msg (reel_journal_events (journal, &ask, out, &page, &err) == REEL_OK, "%s", err.message);
     return page;
 }
 
@@ -434,9 +434,10 @@ static struct reel_journal_page
 workflow_page (uint64_t last_seq, uint64_t after, uint32_t limit, size_t bytes_max, struct reel_buf *out)
 {
     struct reel_journal_page page = {0};
-    ck_assert_msg (reel_journal_workflow_events (journal, last_seq, after, limit, bytes_max, out, &page, &err)
-                       == REEL_OK,
-                   "%s", err.message);
+    const struct reel_journal_ask ask = {after, limit, bytes_max, UINT64_MAX};
+    const struct reel_journal_workflow workflow = {last_seq % 3, last_seq};
+    ck_assert_msg (reel_journal_workflow_events (journal, &workflow, &ask, out, &page, &err) == REEL_OK, "%s",
+                   err.message);
     return page;
 }
 
@@ -466,11 +467,103 @@ START_TEST (one_workflow)
 }
 END_TEST
 
+/* Every batch has one event of each of two workflows, and one workflow is asked for by somebody who may load few of them at
+ * a time. All the work together is that of going back once and of reading once. */
+START_TEST (long_workflow_is_read_in_pieces)
+{
+    enum { BATCHES = 500, WORK_MAX = 10, LIMIT = 30 };
+    struct reel_journal_ask ask = {.limit = LIMIT, .bytes_max = 1 << 20, .work_max = WORK_MAX};
+    struct reel_journal_workflow workflow = {.key = 77, .last_seq = 2 * BATCHES};
+    struct reel_journal_page page = {.more = true};
+    struct reel_buf out = {0};
+    uint64_t work = 0, again = 0, pages = 0;
+    open_it ();
+    for (int i = 0; i < BATCHES; i++)
+        append_events (2, 2);
+    for (; page.more; pages++) {
+        enum reel_status status = REEL_AGAIN;
+        for (ask.after = page.next; status == REEL_AGAIN; work += journal->work) {
+            struct reel_buf one = {0};
+            struct reel_journal_page other;
+            const struct reel_journal_ask ask_one = {0, 1, 1, 0};
+            status = reel_journal_workflow_events (journal, &workflow, &ask, &out, &page, &err);
+            ck_assert_uint_le (journal->work, WORK_MAX + 1);
+            work += journal->work;
+            again += status == REEL_AGAIN;
+            ck_assert_uint_le (again, 2 * BATCHES / WORK_MAX);
+            /* Others read, and the journal goes on. */
+            ck_assert_int_eq (reel_journal_events (journal, &ask_one, &one, &other, &err), REEL_OK);
+            reel_buf_free (&one);
+            journal->work = 0;
+        }
+        ck_assert_int_eq (status, REEL_OK);
+        ck_assert_uint_ge (page.count, 1);
+        if (pages == 3) {
+            append_events (2, 2);
+            workflow.last_seq += 2;
+        }
+    }
+    expect_events (&out, BATCHES + 1, 2, 2);
+    ck_assert_uint_ge (again, BATCHES / (WORK_MAX + 1) - 1);
+    ck_assert_uint_le (pages, 2 * BATCHES / WORK_MAX);
+    ck_assert_uint_le (work, 3 * BATCHES);
+    /* Nothing of it is kept. */
+    for (size_t i = 0; i < REEL_JOURNAL_TRAILS; i++)
+        ck_assert_ptr_null (journal->trails[i].seqs);
+    reel_buf_free (&out);
+}
+END_TEST
+
+/* More than is remembered of the way back. */
+START_TEST (very_long_workflow)
+{
+    struct reel_journal_page page = {.more = true};
+    struct reel_buf out = {0};
+    open_it ();
+    for (int i = 0; i < 70; i++)
+        append_events (1000, 1);
+    while (page.more)
+        page = workflow_page (70000, page.next, 1000, 1 << 20, &out);
+    expect_events (&out, 70000, 1, 1);
+    reel_buf_free (&out);
+}
+END_TEST
+
+/* As many as there is room for get on, though none gets to its end at once; then others come in their place. */
+START_TEST (many_workflows_are_read_in_pieces)
+{
+    enum { EVENTS = 4 };
+    struct reel_journal_page pages[2 * REEL_JOURNAL_TRAILS] = {0};
+    struct reel_buf out = {0};
+    open_it ();
+    for (int i = 0; i < EVENTS; i++)
+        append_events (2 * REEL_JOURNAL_TRAILS, 2 * REEL_JOURNAL_TRAILS);
+    for (int half = 0; half < 2; half++)
+        for (int round = 0; round < (half == 0 ? EVENTS + 1 : 2 * EVENTS); round++)
+            for (uint64_t i = 0; i < REEL_JOURNAL_TRAILS; i++) {
+                uint64_t key = half * REEL_JOURNAL_TRAILS + i;
+                uint64_t first = 1 + key;
+                const struct reel_journal_workflow workflow = {key, first + 6 * REEL_JOURNAL_TRAILS};
+                const struct reel_journal_ask ask = {pages[key].next, 1, 1000, 0};
+                reel_buf_clear (&out);
+                journal->loaded.number = 0;
+                enum reel_status status = reel_journal_workflow_events (journal, &workflow, &ask, &out, &pages[key],
+                                                                        &err);
+                ck_assert_int_eq (status, round < EVENTS - 1 ? REEL_AGAIN : REEL_OK);
+                if (status == REEL_OK && round < 2 * EVENTS - 1)
+                    expect_events (&out, 1, first + (uint64_t) (round - EVENTS + 1) * 2 * REEL_JOURNAL_TRAILS, 0);
+                ck_assert (status != REEL_OK || pages[key].more == (round < 2 * EVENTS - 2));
+            }
+    reel_buf_free (&out);
+}
+END_TEST
+
 /* --- rows -------------------------------------------------------------------------------------- */
 
 struct listed {
     uint64_t seqs[16];
     size_t count;
+    struct reel_journal_page page;
     struct reel_journal_row last; /* without slices */
     char workflow_id[32], origin[32];
 };
@@ -492,9 +585,37 @@ static struct listed
 list (uint64_t before, const char *status, uint32_t limit)
 {
     struct listed listed = {0};
-    ck_assert_msg (reel_journal_list (journal, before, status, limit, list_row, &listed, &err) == REEL_OK, "%s",
+    const struct reel_journal_listing listing = {before, status, limit, UINT32_MAX};
+    ck_assert_msg (reel_journal_list (journal, &listing, list_row, &listed, &listed.page, &err) == REEL_OK, "%s",
                    err.message);
+    ck_assert_uint_eq (listed.count, listed.page.count);
     return listed;
+}
+
+/* Of the five rows of the test, however few are looked at: all that are wanted, and no page knows of more than there is. */
+static void
+list_in_pieces (void)
+{
+    static const struct {
+        const char *status;
+        uint64_t seqs[5];
+    } wanted[] = {{NULL, {5, 4, 3, 2, 1}}, {"succeeded", {3, 1}}, {"failed", {5, 2}}, {"cancelled", {4}}};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        for (uint32_t looked_max = 1; looked_max <= 6; looked_max++) {
+            struct listed listed = {.page = {.next = UINT64_MAX, .more = true}};
+            size_t pages = 0;
+            for (; listed.page.more; pages++) {
+                const struct reel_journal_listing listing = {listed.page.next, wanted[i].status, 10, looked_max};
+                size_t before = listed.count;
+                ck_assert_int_eq (reel_journal_list (journal, &listing, list_row, &listed, &listed.page, &err),
+                                  REEL_OK);
+                ck_assert_uint_eq (listed.count - before, listed.page.count);
+                ck_assert_uint_le (listed.page.count, looked_max);
+            }
+            bool rare = i >= 2;
+            ck_assert_uint_eq (pages, ((rare ? listed.count : 5) + looked_max - 1) / looked_max);
+            ck_assert_mem_eq (listed.seqs, wanted[i].seqs, sizeof wanted[i].seqs);
+        }
 }
 
 START_TEST (rows)
@@ -554,6 +675,7 @@ START_TEST (rows)
         ck_assert_uint_eq (list (UINT64_MAX, "cancelled", 10).count, 1);
         ck_assert_uint_eq (list (5, "failed", 1).seqs[0], 2);
         ck_assert_uint_eq (list (1, NULL, 10).count, 0);
+        list_in_pieces ();
         reopen ();
     }
 }
@@ -1092,6 +1214,9 @@ main (void)
     tcase_add_test (tcase, many_batches);
     tcase_add_test (tcase, byte_limit);
     tcase_add_test (tcase, one_workflow);
+    tcase_add_test (tcase, long_workflow_is_read_in_pieces);
+    tcase_add_test (tcase, very_long_workflow);
+    tcase_add_test (tcase, many_workflows_are_read_in_pieces);
     tcase_add_test (tcase, rows);
     tcase_add_test (tcase, row_and_batch_stand_or_fall_together);
     tcase_add_loop_test (tcase, damaged, 0, sizeof damages / sizeof *damages);

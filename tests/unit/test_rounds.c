@@ -50,6 +50,23 @@ START_TEST (time_stands_still_while_workers_are_not_read_to_the_end)
 }
 END_TEST
 
+/* Reads that go on are in the way of none that is new. */
+START_TEST (new_reads_fill_a_batch)
+{
+    begin ();
+    struct reel_effects *effects = &rounds.pending->effects;
+    effects->read_count = effects->again_count = 64;
+    ck_assert (!reel_rounds_full (&rounds));
+    effects->read_count += 7;
+    ck_assert (!reel_rounds_full (&rounds));
+    effects->read_count++;
+    ck_assert (reel_rounds_full (&rounds));
+    reel_effects_clear (effects);
+    ck_assert (!reel_rounds_full (&rounds));
+    ck_assert_uint_eq (effects->again_count, 0);
+}
+END_TEST
+
 int
 main (void)
 {
@@ -58,6 +75,7 @@ main (void)
     tcase_add_test (tests, time_runs_as_the_clocks_do);
     tcase_add_test (tests, time_that_it_did_not_run_is_one_pause);
     tcase_add_test (tests, time_stands_still_while_workers_are_not_read_to_the_end);
+    tcase_add_test (tests, new_reads_fill_a_batch);
     suite_add_tcase (suite, tests);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);

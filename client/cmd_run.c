@@ -16,6 +16,7 @@
 #include "worker/config.h"
 #include "worker/guard.h"
 #include "worker/local.h"
+#include "worker/rewrite.h"
 
 #define TICK_MS 100
 
@@ -55,7 +56,7 @@ static const struct reel_options_spec spec = {
     .summary =
         "Runs a workflow (JSON or msgpack; - is standard input) on this machine, without any broker. What is done\n"
         "already is not done again: a file that --output has left is gone on from by giving it as FILE and as OUT,\n"
-        "and is not written over by another run. In JSON: the events, then the final receipt. Ctrl-C cancels the\n"
+        "and is not written over by another run, nor kept by two at once. In JSON: the events, then the final receipt. Ctrl-C cancels the\n"
         "step that runs, and ends.",
     .table = table,
     .count = OPTION_COUNT,
@@ -67,6 +68,7 @@ struct running {
     struct reel_input input;
     bool input_json;
     struct reel_buf provenance;
+    struct reel_rewrite_lock lock;
     struct reel_registry *registry;
     struct reel_view view;
     bool has_view;
@@ -159,6 +161,19 @@ ends_in (const char *text, const char *end)
 
 /* --- the run ---------------------------------------------------------------------------------- */
 
+/* Before anything is read: what another run has done meanwhile would be done again. */
+static int
+lock_output (struct running *running)
+{
+    struct reel_error err = {0};
+    const char *output = reel_session_option (&running->session, OUTPUT)->text;
+    enum reel_status status = output == NULL ? REEL_OK : reel_rewrite_lock (output, &running->lock, &err);
+    if (status == REEL_OK)
+        return REEL_OPTIONS_GO;
+    reel_complain ("%s", status == REEL_NO_MEMORY ? "out of memory" : err.message);
+    return status == REEL_AGAIN ? EX_TEMPFAIL : status == REEL_IO ? EX_CANTCREAT : EX_OSERR;
+}
+
 /* What another run left in the output is not written over: it may hold receipts of what was paid for, and would be paid
  * again. Only a file that is gone on from is, and one that is empty or none at all. */
 static int
@@ -238,6 +253,8 @@ reel_command_run (int argc, char **argv)
         return code;
     code = read_provenance (&running);
     if (code == REEL_OPTIONS_GO)
+        code = lock_output (&running);
+    if (code == REEL_OPTIONS_GO)
         code = go_on (
             reel_input_value (running.session.options.operands[0], &running.input.document, &running.input_json));
     if (code == REEL_OPTIONS_GO)
@@ -248,6 +265,7 @@ reel_command_run (int argc, char **argv)
         code = load_registry (&running);
     if (code == REEL_OPTIONS_GO)
         code = run (&running);
+    reel_rewrite_unlock (&running.lock);
     reel_registry_destroy (&running.registry);
     reel_view_free (&running.view);
     reel_buf_free (&running.input.document);

@@ -57,8 +57,8 @@ static const struct reel_options_spec spec = {
                 "\n"
                 "Exit codes: 0 done; 1 a workflow that was watched, awaited or run did not succeed; 64 wrong usage;\n"
                 "65 a document was refused; 66 no such file or workflow; 69 no broker reached; 70 the broker failed;\n"
-                "71 out of memory or files; 74 output was lost; 75 not now (timeout, overloaded, not finished);\n"
-                "76 not a broker's answer; 77 forbidden; 78 configuration; 130 ended by Ctrl-C.\n",
+                "71 out of memory or files; 74 output was lost; 75 not now (timeout, overloaded, not finished,\n"
+                "another run's OUT); 76 not a broker's answer; 77 forbidden; 78 configuration; 130 ended by Ctrl-C.\n",
     .config = -1,
 };
 

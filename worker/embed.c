@@ -264,12 +264,15 @@ reel_embed_run (struct reel_embed *embed, const struct reel_embed_options *optio
     struct reel_error err = {0};
     struct reel_buf provenance = {0};
     struct reel_local_result result = {0};
+    struct reel_rewrite_lock lock = {0};
     enum reel_status status = REEL_OK;
     embed->options = options == NULL ? &none : options;
     if (embed->document.len == 0)
         status = reel_error_set (&err, REEL_INVALID, "not_loaded", NULL, "no document was loaded");
     if (status == REEL_OK)
         status = read_provenance (embed->options->provenance_json, &provenance, &err);
+    if (status == REEL_OK && embed->options->output != NULL)
+        status = reel_rewrite_lock (embed->options->output, &lock, &err);
     if (status == REEL_OK) {
         struct reel_local_setup setup = {
             .document = reel_buf_slice (&embed->document),
@@ -291,6 +294,7 @@ reel_embed_run (struct reel_embed *embed, const struct reel_embed_options *optio
         embed->status = result.status;
     }
     embed->options = NULL;
+    reel_rewrite_unlock (&lock);
     reel_buf_free (&provenance);
     return done (status, &err, error);
 }

@@ -30,7 +30,7 @@ extern "C" {
 enum reel_embed_result {
     REEL_EMBED_OK = 0,
     REEL_EMBED_INVALID, /* what was given is out of form: error->code, ->path and ->message say what and where */
-    REEL_EMBED_SYSTEM,  /* a file could not be read or written */
+    REEL_EMBED_SYSTEM,  /* a file could not be read or written, or is another run's output (code "busy") */
     REEL_EMBED_NO_MEMORY
 };
 

@@ -30,7 +30,8 @@ struct reel_local_setup {
     struct reel_slice document;       /* msgpack; a step may be `running`: a run that was cut off */
     struct reel_slice provenance;     /* the caller's overrides, a map or none */
     struct reel_registry *registry;   /* borrowed; its adapters are used */
-    const char *output;               /* path of the document as it stands; NULL: kept nowhere */
+    const char *output;               /* path of the document as it stands, locked by the caller (rewrite.h); NULL: kept
+                                         nowhere */
     enum reel_local_form output_form; /* JSON is written indented, with a newline at the end */
     int stop_fd;                      /* a signalfd or a pipe, read from here: the first that comes stops the run (what
                                          runs is cancelled, its step failed with `cancelled`), the second kills what

@@ -8,7 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* A file that was locked may be one that its last owner has removed: so often another is tried. */
+#define LOCK_TRIES 100
+/* Of a file that names a process. */
+#define NAME_BYTES 16
 
 static enum reel_status
 failed (struct reel_error *err, const char *what, const char *path)
@@ -77,4 +84,79 @@ reel_rewrite_file (const char *path, struct reel_slice bytes, struct reel_error 
         status = sync_directory (path, err);
     free (temporary);
     return status;
+}
+
+/* --- one at a time ------------------------------------------------------------------------ */
+
+static bool
+same_file (int fd, const char *path)
+{
+    struct stat ours, there;
+    return fstat (fd, &ours) == 0 && stat (path, &there) == 0 && ours.st_dev == there.st_dev
+           && ours.st_ino == there.st_ino;
+}
+
+static enum reel_status
+refuse (int fd, const char *path, struct reel_error *err)
+{
+    char name[NAME_BYTES + 1] = {0};
+    ssize_t got = pread (fd, name, NAME_BYTES, 0);
+    size_t digits = got > 0 ? strspn (name, "0123456789") : 0;
+    name[digits] = '\0';
+    return reel_error_set (err, REEL_AGAIN, "busy", NULL,
+                           "%s is kept by another run, which is still under way (process %s)", path,
+                           digits > 0 ? name : "unknown");
+}
+
+/* For people: without it they are told as much as is known. */
+static void
+name_owner (int fd)
+{
+    char name[NAME_BYTES + 1];
+    int len = snprintf (name, sizeof name, "%ld\n", (long) getpid ());
+    ssize_t put = ftruncate (fd, 0) < 0 ? 0 : pwrite (fd, name, (size_t) len, 0);
+    (void) put;
+}
+
+enum reel_status
+reel_rewrite_lock (const char *path, struct reel_rewrite_lock *lock, struct reel_error *err)
+{
+    char *beside = NULL;
+    int fd = -1;
+    enum reel_status status = REEL_AGAIN;
+    if (asprintf (&beside, "%s.lock", path) < 0)
+        return REEL_NO_MEMORY;
+    for (unsigned i = 0; i < LOCK_TRIES && status == REEL_AGAIN; i++) {
+        if (fd >= 0)
+            close (fd);
+        fd = open (beside, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+        if (fd < 0)
+            status = failed (err, "create", beside);
+        else if (flock (fd, LOCK_EX | LOCK_NB) < 0)
+            break;
+        else if (same_file (fd, beside))
+            status = REEL_OK;
+    }
+    if (status == REEL_OK) {
+        name_owner (fd);
+        *lock = (struct reel_rewrite_lock){beside, fd};
+        return REEL_OK;
+    }
+    if (status == REEL_AGAIN)
+        status = errno == EWOULDBLOCK ? refuse (fd, path, err) : failed (err, "lock", beside);
+    if (fd >= 0)
+        close (fd);
+    free (beside);
+    return status;
+}
+
+void
+reel_rewrite_unlock (struct reel_rewrite_lock *lock)
+{
+    if (lock->path == NULL)
+        return;
+    (void) unlink (lock->path);
+    close (lock->fd);
+    free (lock->path);
+    *lock = (struct reel_rewrite_lock){0};
 }

@@ -8,7 +8,7 @@ import unittest
 import msgpack
 
 import harness
-from harness import step, workflow
+from harness import step, until, workflow
 
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE = 64, 65, 66, 69
 EX_IOERR, EX_TEMPFAIL, EX_CONFIG, INTERRUPTED = 74, 75, 78, 130
@@ -550,6 +550,40 @@ class WithoutBroker(harness.TestCase):
         self.assertEqual(([], "succeeded"), ([e for e in events if e["kind"].startswith("step.")], receipt["status"]))
         out.write_bytes(b"")
         self.reel("run", "--output", out, path)
+
+    def start_run(self, name):
+        """A run in a directory of its own that waits in its step, which notes that it was paid. Gives the run, FILE and OUT."""
+        place = self.stage.directory / name
+        place.mkdir()
+        script = self.stage.file(f"{name}/pay.sh", f"#!/bin/sh\necho paid >>'{place}/ledger'\n"
+                                 f"while [ -d '{place}' ] && [ ! -e '{place}/go' ]; do sleep 0.02; done\n")
+        script.chmod(0o755)
+        self.config = self.stage.file(f"{name}/run.zpl", f"modality\n    pay\n        adapter = exec\n"
+                                      f"        command = {script}\n")
+        path = self.stage.file(f"{name}/r.json", workflow(step("a", "pay")))
+        running = self.stage.start_reel("run", "--config", self.config, "--output", place / "out.json", path)
+        until((place / "ledger").exists, "the step begins")
+        return running, path, place / "out.json"
+
+    def test_run_twice_at_once_pays_once(self):
+        running, path, out = self.start_run("twice")
+        for file, same in ((path, out), (out, out), (path, f"{out.parent}/../twice/out.json")):
+            done = self.reel("run", "--config", self.config, "--output", same, file, code=EX_TEMPFAIL)
+            self.assertEqual(f"reel: {same} is kept by another run, which is still under way (process {running.pid})\n",
+                             done.err)
+            self.assertEqual(b"", done.out)
+        self.stage.file("twice/go", "")
+        self.assertEqual(0, running.wait().code)
+        self.assertEqual("paid\n", (out.parent / "ledger").read_text(encoding="ascii"))
+        self.assertEqual([out], list(out.parent.glob("out.*")))
+        self.reel("run", "--config", self.config, "--output", out, out)
+
+    def test_run_that_was_killed_locks_nobody_out(self):
+        running, _, out = self.start_run("killed")
+        running.kill()
+        *_, receipt = self.reel("run", "--config", self.config, "--output", out, out, code=FAILED).rows
+        self.assertEqual("in_doubt", receipt["steps"][0]["error"]["code"])
+        self.assertEqual([out], list(out.parent.glob("out.*")))
 
     def test_run_provenance_msgpack_and_standard_input(self):
         out = self.stage.directory / "out.msgpack"

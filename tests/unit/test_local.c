@@ -13,6 +13,7 @@
 #include "tests/support/call.h"
 #include "worker/adapter_exec.h"
 #include "worker/local.h"
+#include "worker/rewrite.h"
 
 static struct reel_registry *registry;
 static struct reel_local_setup setup;
@@ -262,6 +263,32 @@ START_TEST (output_that_cannot_be_written_ends_the_run)
 }
 END_TEST
 
+START_TEST (output_is_locked_by_one_at_a_time)
+{
+    struct reel_rewrite_lock first = {0}, second = {0};
+    struct reel_error error = {0};
+    char named[32], beside[4200];
+    snprintf (named, sizeof named, "(process %ld)", (long) getpid ());
+    snprintf (beside, sizeof beside, "%s.lock", output);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq (reel_rewrite_lock (output, &first, &error), REEL_OK);
+        ck_assert_int_eq (reel_rewrite_lock (output, &second, &error), REEL_AGAIN);
+        ck_assert_ptr_nonnull (strstr (error.message, named));
+        ck_assert_int_eq (ftruncate (first.fd, 0), 0);
+        ck_assert_int_eq (reel_rewrite_lock (output, &second, &error), REEL_AGAIN);
+        ck_assert_ptr_nonnull (strstr (error.message, "(process unknown)"));
+        reel_rewrite_unlock (&first);
+        reel_rewrite_unlock (&first);
+        ck_assert_int_ne (access (beside, F_OK), 0);
+        call_write_file (directory, "out.json.lock", "1\n"); /* a killed one's */
+    }
+    ck_assert_int_eq (unlink (beside), 0);
+    ck_assert_int_eq (symlink ("elsewhere", beside), 0);
+    ck_assert_int_eq (reel_rewrite_lock (output, &first, &error), REEL_IO);
+    ck_assert_int_eq (unlink (beside), 0);
+}
+END_TEST
+
 START_TEST (output_is_replaced_as_a_whole_and_leaves_nothing_beside_it)
 {
     call_write_file (directory, "out.json", "old");
@@ -388,6 +415,7 @@ main (void)
     tcase_add_test (tc, attempts_are_retried);
     tcase_add_test (tc, a_thousand_steps_do_not_deepen_the_stack);
     tcase_add_test (tc, output_is_the_document_as_it_stands);
+    tcase_add_test (tc, output_is_locked_by_one_at_a_time);
     tcase_add_test (tc, output_is_replaced_as_a_whole_and_leaves_nothing_beside_it);
     tcase_add_test (tc, finished_steps_are_not_run_again);
     tcase_add_test (tc, stop_cancels_what_runs);

@@ -356,6 +356,32 @@ START_TEST (hand_out_fills_the_slots_and_no_more)
 }
 END_TEST
 
+/* `context` names the worker for whom there is none. */
+static bool
+no_room_for (void *context, struct reel_slice peer)
+{
+    return !reel_slice_is (peer, *(const char **) context);
+}
+
+START_TEST (hand_out_passes_over_a_worker_for_whom_there_is_no_room)
+{
+    const char *full = "w";
+    broker.setup.has_room = no_room_for;
+    broker.setup.has_room_context = &full;
+    broker_restart (&broker);
+    broker_ready (&broker, "w", 1, "'echo'");
+    broker_submit (&broker, ONE ("wf"));
+    ck_assert_str_eq (status ("wf"), "queued");
+    broker_ready (&broker, "v", 1, "'echo'");
+    ck_assert_str_eq (broker.sent[broker.sent_count - 1].peer, "v");
+    broker_submit (&broker, ONE ("next"));
+    ck_assert_str_eq (status ("next"), "queued");
+    full = "";
+    broker_tick (&broker);
+    ck_assert_str_eq (status ("next"), "running");
+}
+END_TEST
+
 /* Who got each of the workflows 0 .. count - 1. */
 static const char *
 shares (int count)
@@ -1206,6 +1232,7 @@ main (void)
     tcase_add_test (tests, hand_out_by_the_modality_of_the_first_step_to_be_dispatched);
     tcase_add_test (tests, hand_out_of_nothing_left_goes_to_anybody);
     tcase_add_test (tests, hand_out_fills_the_slots_and_no_more);
+    tcase_add_test (tests, hand_out_passes_over_a_worker_for_whom_there_is_no_room);
     tcase_add_test (tests, hand_out_goes_round);
     tcase_add_test (tests, hand_out_goes_round_while_others_wait);
     tcase_add_test (tests, hand_out_goes_round_past_the_busy);

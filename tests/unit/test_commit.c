@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -265,6 +266,27 @@ START_TEST (failure_is_final)
 }
 END_TEST
 
+START_TEST (no_descriptor_is_left)
+{
+    struct reel_commit *second = NULL;
+    struct rlimit limit, none;
+    reel_commit_stop (&commit);
+    ck_assert_int_eq (reel_journal_open (&(struct reel_journal_setup){.directory = directory}, &journal, &err),
+                      REEL_OK);
+    ck_assert_int_eq (getrlimit (RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    ck_assert_int_eq (setrlimit (RLIMIT_NOFILE, &none), 0);
+    enum reel_status status = reel_commit_start (&journal, &second, &err);
+    ck_assert_int_eq (setrlimit (RLIMIT_NOFILE, &limit), 0);
+    ck_assert_int_eq (status, REEL_IO);
+    ck_assert_str_eq (err.code, "no_thread");
+    ck_assert_ptr_null (second);
+    ck_assert_ptr_nonnull (journal); /* it is still the caller's */
+    reel_journal_close (&journal);
+}
+END_TEST
+
 int
 main (void)
 {
@@ -276,6 +298,7 @@ main (void)
     tcase_add_test (tcase, readings);
     tcase_add_test (tcase, readings_in_pieces);
     tcase_add_test (tcase, failure_is_final);
+    tcase_add_test (tcase, no_descriptor_is_left);
     suite_add_tcase (suite, tcase);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);

@@ -67,6 +67,21 @@ START_TEST (new_reads_fill_a_batch)
 }
 END_TEST
 
+/* Workers may fill three quarters of it. */
+START_TEST (messages_fill_a_batch)
+{
+    begin ();
+    struct reel_effects *effects = &rounds.pending->effects;
+    effects->send_count = 12000;
+    ck_assert (!reel_rounds_full_of_workers (&rounds) && !reel_rounds_full (&rounds));
+    effects->send_count = 12300;
+    ck_assert (reel_rounds_full_of_workers (&rounds) && !reel_rounds_full (&rounds));
+    effects->send_count = 16384;
+    ck_assert (reel_rounds_full (&rounds));
+    effects->send_count = 0;
+}
+END_TEST
+
 int
 main (void)
 {
@@ -76,6 +91,7 @@ main (void)
     tcase_add_test (tests, time_that_it_did_not_run_is_one_pause);
     tcase_add_test (tests, time_stands_still_while_workers_are_not_read_to_the_end);
     tcase_add_test (tests, new_reads_fill_a_batch);
+    tcase_add_test (tests, messages_fill_a_batch);
     suite_add_tcase (suite, tests);
     SRunner *runner = srunner_create (suite);
     srunner_run_all (runner, CK_NORMAL);

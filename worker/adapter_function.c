@@ -392,9 +392,9 @@ failure_of (const struct job *job, char *text, size_t room)
     case LET_RUN: break;
     }
     const struct reply *reply = &job->reply;
-    if (reply->memory_out)
+    if (reply->memory_out) /* for what it has done: that may have been paid for */
         return (struct reel_failure){
-            .code = "adapter_failed", .message = reel_slice_text ("out of memory"), .retryable = true};
+            .code = "adapter_failed", .message = reel_slice_text ("out of memory"), .retryable = true, .open = true};
     if (reply->bad)
         return (struct reel_failure){.code = "bad_output",
                                      .message = reel_slice_text ("what the function handed over is out of form")};

@@ -354,10 +354,11 @@ static void
 refuse (struct job *job, const char *code, bool retryable, const char *message)
 {
     struct reel_task *task = job->task;
+    const struct reel_failure failure = {
+        .code = code, .message = reel_slice_text (message), .retryable = retryable, .open = job->process.begun};
     reel_loop_disarm (reel_task_loop (task), &job->timeout);
     free_job (job, false);
-    reel_task_fail (task,
-                    &(struct reel_failure){.code = code, .message = reel_slice_text (message), .retryable = retryable});
+    reel_task_fail (task, &failure);
 }
 
 /* Starts the command, or fails the task; REEL_NO_MEMORY does neither. */

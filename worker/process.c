@@ -104,7 +104,7 @@ reel_process_start (struct reel_process *process, char *const *argv, char *const
     int error = 0;
     pid_t pid = -1;
     process->phase = REEL_PROCESS_RUNNING;
-    process->exited = false;
+    process->exited = process->begun = false;
     process->sweeps = 0;
     process->timer = (struct reel_timer){.due = timer_due, .context = process};
     (void) prctl (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -124,8 +124,10 @@ reel_process_start (struct reel_process *process, char *const *argv, char *const
         process->child = (struct reel_child){.pid = pid, .exited = child_exited, .context = process};
         if (reel_loop_add_child (process->loop, &process->child) != REEL_OK) {
             error = errno;
+            process->begun = true;
             kill (-pid, SIGKILL);
-            waitpid (pid, NULL, 0);
+            while (waitpid (pid, NULL, 0) < 0 && errno == EINTR)
+                ;
         }
     }
     if (error == 0)

@@ -35,11 +35,12 @@ struct reel_process {
     struct reel_timer timer;
     enum reel_process_phase phase;
     bool exited;
+    bool begun; /* though it could not be started in the end: it may have done something */
     unsigned sweeps;
 };
 
 /* argv[0] is a path; `directory` is where it works; its standard input reads `input`, which stays the caller's. It
- * gets no other descriptor. REEL_IO: errno says why, nothing was started. */
+ * gets no other descriptor. REEL_IO: errno says why, nothing of it is left. */
 enum reel_status reel_process_start (struct reel_process *process, char *const *argv, char *const *envp,
                                      const char *directory, int input) REEL_MUST_USE;
 /* TERM, and KILL after the grace. Called again: KILL now. */

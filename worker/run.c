@@ -318,6 +318,10 @@ take_checkpoint (struct reel_run *run, struct reel_slice checkpoint)
     struct reel_run_current *current = &run->current;
     if (run->phase != PHASE_CALL)
         return REEL_OK;
+    /* Nobody would ever go on from it: the broker keeps the step for a worker that calls its modality resumable. */
+    if (current->route.class == REEL_ADAPTER_NEITHER)
+        return reel_run_tell_progress (run, -1,
+                                       reel_slice_text ("a checkpoint was dropped: the adapter is not resumable"));
     enum reel_status status = reel_run_value_check (checkpoint, &run->limits, NULL);
     if (status == REEL_INVALID)
         return reel_run_tell_progress (

@@ -627,6 +627,18 @@ START_TEST (checkpoint_does_not_wait_for_that_of_another_step)
 }
 END_TEST
 
+START_TEST (checkpoint_of_an_adapter_that_cannot_go_on_from_it_is_dropped)
+{
+    run_bench_start (&bench, WORKFLOW (STEP ("a", "paid", "")));
+    run_bench_answer (&bench);
+    run_bench_forget (&bench);
+    run_bench_checkpoint (&bench, "1");
+    run_bench_expect (&bench, "tell progress a a checkpoint was dropped: the adapter is not resumable");
+    run_bench_succeed (&bench, "{}");
+    run_bench_expect (&bench, "succeeded a", "ended", "END");
+}
+END_TEST
+
 START_TEST (checkpoint_without_an_open_call_is_nothing)
 {
     run_bench_start (&bench, WORKFLOW (STEP ("a", "paid", "")));
@@ -1528,6 +1540,7 @@ main (void)
     tcase_add_test (tc, checkpoint_that_waits_goes_with_the_next_attempt_when_the_call_was_left_open);
     tcase_add_test (tc, checkpoint_that_waits_is_dropped_with_its_step);
     tcase_add_test (tc, checkpoint_does_not_wait_for_that_of_another_step);
+    tcase_add_test (tc, checkpoint_of_an_adapter_that_cannot_go_on_from_it_is_dropped);
     tcase_add_test (tc, checkpoint_without_an_open_call_is_nothing);
     tc = tcase (suite, "cancel");
     tcase_add_test (tc, cancel_aborts_the_open_call_once);

@@ -17,6 +17,8 @@
 
 /* Peer, delimiter, protocol, command, header, document. */
 #define MESSAGE_FRAMES_MAX 6
+/* Of any message. */
+#define SENT_FRAMES_MAX (2 * REEL_FRAMES_MAX)
 
 /* Bytes of a publication that is bounded by the high-water mark alone. */
 #define PUBLICATION_SMALL_MAX 1024
@@ -237,29 +239,21 @@ struct account {
 };
 
 static enum reel_status
-send_counted (void *socket, const struct account *account, struct reel_slice frame, int flags)
+make_part (const struct account *account, struct reel_slice frame, zmq_msg_t *part)
 {
-    zmq_msg_t message;
-    enum reel_status status = reel_backlog_wrap (account->backlog, account->peer, frame, &message);
-    if (status != REEL_OK)
-        return status;
-    while (zmq_msg_send (&message, socket, flags) < 0)
-        if (errno != EINTR) {
-            status = failure ();
-            break;
-        }
-    /* One that was sent is empty now. */
-    (void) zmq_msg_close (&message);
-    return status;
+    if (account->backlog != NULL && frame.len >= REEL_BACKLOG_FRAME_BYTES_MIN)
+        return reel_backlog_wrap (account->backlog, account->peer, frame, part);
+    if (zmq_msg_init_size (part, frame.len) != 0)
+        return REEL_NO_MEMORY;
+    if (frame.len > 0)
+        memcpy (zmq_msg_data (part), frame.data, frame.len);
+    return REEL_OK;
 }
 
 static enum reel_status
-send_frame (void *socket, const struct account *account, struct reel_slice frame, bool more)
+send_part (void *socket, zmq_msg_t *part, bool more)
 {
-    int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
-    if (account->backlog != NULL && frame.len >= REEL_BACKLOG_FRAME_BYTES_MIN)
-        return send_counted (socket, account, frame, flags);
-    while (zmq_send (socket, frame.len > 0 ? (const void *) frame.data : "", frame.len, flags) < 0)
+    while (zmq_msg_send (part, socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0)
         if (errno != EINTR)
             return failure ();
     return REEL_OK;
@@ -270,17 +264,35 @@ send_frame (void *socket, const struct account *account, struct reel_slice frame
  * swallows what comes up to the last one: so the rest is sent all the same, or the next message would be lost.
  */
 static enum reel_status
-send_frames (void *socket, const struct account *account, const struct reel_slice *frames, size_t count)
+send_parts (void *socket, zmq_msg_t *parts, size_t count)
 {
     enum reel_status first_failure = REEL_OK;
     for (size_t i = 0; i < count; i++) {
-        enum reel_status status = send_frame (socket, account, frames[i], i + 1 < count);
+        enum reel_status status = send_part (socket, &parts[i], i + 1 < count);
         if (status != REEL_OK && i == 0)
             return status;
         if (status != REEL_OK && first_failure == REEL_OK)
             first_failure = status;
     }
     return first_failure;
+}
+
+/* All frames are there before the first one goes: memory that is out between two of them would leave a message without
+ * one of its frames. */
+static enum reel_status
+send_frames (void *socket, const struct account *account, const struct reel_slice *frames, size_t count)
+{
+    zmq_msg_t parts[SENT_FRAMES_MAX];
+    size_t made = 0;
+    enum reel_status status = REEL_OK;
+    REEL_ASSERT (count <= SENT_FRAMES_MAX);
+    while (made < count && (status = make_part (account, frames[made], &parts[made])) == REEL_OK)
+        made++;
+    if (status == REEL_OK)
+        status = send_parts (socket, parts, count);
+    while (made > 0) /* one that was sent is empty now */
+        (void) zmq_msg_close (&parts[--made]);
+    return status;
 }
 
 enum reel_status

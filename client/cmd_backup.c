@@ -174,8 +174,7 @@ say_done (struct reel_output *output, const struct backup *backup)
     reel_pack_text (&row, backup->path);
     reel_pack_text (&row, "bytes");
     reel_pack_uint (&row, backup->bytes);
-    if (reel_buf_status (&row) == REEL_OK)
-        reel_output_json (output, reel_buf_slice (&row));
+    reel_output_row (output, &row);
     reel_buf_free (&row);
 }
 

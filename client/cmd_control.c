@@ -178,7 +178,7 @@ say_submitted (struct reel_session *session, const struct reel_client_submitted 
         reel_pack_text (&out, submitted->status);
         reel_pack_text (&out, "duplicate");
         reel_pack_bool (&out, submitted->duplicate != 0);
-        reel_output_json (&session->output, reel_buf_slice (&out));
+        reel_output_row (&session->output, &out);
     } else {
         reel_buf_printf (&session->output.buf, "%s\n", submitted->workflow_id);
     }

@@ -76,10 +76,7 @@ print_json (const struct reel_inventory *inventory, struct reel_output *output)
     for (size_t i = 0; i < inventory->count && !output->broken; i++) {
         reel_buf_clear (&row);
         reel_inventory_pack (&inventory->rows[i], &row);
-        if (reel_buf_status (&row) != REEL_OK)
-            output->buf.failed = true;
-        else
-            reel_output_json (output, reel_buf_slice (&row));
+        reel_output_row (output, &row);
     }
     reel_buf_free (&row);
 }

@@ -78,7 +78,7 @@ judge (const struct reel_input *input, struct reel_output *output)
             input->label, parsed && strcmp (err.code, "malformed") != 0 ? "invalid_workflow" : NULL, status, &err);
     if (output->json && status != REEL_NO_MEMORY) {
         pack_verdict (&row, input, &workflow, status == REEL_OK ? NULL : &err);
-        reel_output_json (output, reel_buf_slice (&row));
+        reel_output_row (output, &row);
     } else if (status == REEL_OK) {
         reel_buf_printf (&output->buf, "%s: valid, %u step%s\n", input->label, (unsigned) workflow.step_count,
                          workflow.step_count == 1 ? "" : "s");

@@ -139,7 +139,7 @@ print_accepted (struct submit *submit, const struct reel_input *input, const str
         /* A file's name may be any bytes; JSON wants UTF-8. */
         struct reel_slice label = reel_slice_text (input->label);
         reel_pack_str (&row, reel_scan_utf8 (label) ? label : reel_slice_text ("?"));
-        reel_output_json (output, reel_buf_slice (&row));
+        reel_output_row (output, &row);
         reel_buf_free (&row);
     } else if (!reel_session_option (&submit->session, WATCH)->flag || !output->live) {
         reel_buf_printf (&output->buf, "%s  %s%s\n", submitted->workflow_id, submitted->status,

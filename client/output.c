@@ -91,6 +91,15 @@ reel_output_json (struct reel_output *output, struct reel_slice msgpack)
 }
 
 void
+reel_output_row (struct reel_output *output, const struct reel_buf *row)
+{
+    if (reel_buf_status (row) == REEL_OK)
+        reel_output_json (output, reel_buf_slice (row));
+    else
+        output->buf.failed = true;
+}
+
+void
 reel_output_document (struct reel_output *output, struct reel_slice msgpack)
 {
     add_json (output, msgpack, output->json ? REEL_JSON_COMPACT : REEL_JSON_PRETTY);

@@ -28,6 +28,8 @@ void reel_output_size (unsigned *columns, unsigned *rows);
 void reel_output_flush (struct reel_output *output);
 /* Adds a checked msgpack value as one JSON line, and writes. */
 void reel_output_json (struct reel_output *output, struct reel_slice msgpack);
+/* The same for one that was packed just now; where memory was out for it, output is lost. */
+void reel_output_row (struct reel_output *output, const struct reel_buf *row);
 /* The same, indented over several lines when it is for people. */
 void reel_output_document (struct reel_output *output, struct reel_slice msgpack);
 /* The same for the header of a reply, without the request_id. */

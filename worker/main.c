@@ -220,7 +220,12 @@ main (int argc, char **argv)
         reel_options_free (&options);
         return EX_OSERR;
     }
-    code = reel_registry_create (&registry) == REEL_OK ? run (&options, registry) : EX_OSERR;
+    if (reel_registry_create (&registry) == REEL_OK) {
+        code = run (&options, registry);
+    } else {
+        reel_log (REEL_LOG_ERROR, "out of memory");
+        code = EX_OSERR;
+    }
     reel_registry_destroy (&registry);
     reel_options_free (&options);
     return code;

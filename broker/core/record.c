@@ -218,32 +218,6 @@ take_rest (struct reel_cursor *cursor, struct reel_record *record, bool alone)
     return false;
 }
 
-static bool
-fits (enum reel_record_kind kind, enum reel_command event)
-{
-    switch (kind) {
-    case REEL_RECORD_EPOCH:
-    case REEL_RECORD_SWITCHED:
-    case REEL_RECORD_SNAPSHOT:
-    case REEL_RECORD_LIVE:
-    case REEL_RECORD_SNAPSHOT_ENDS:
-    case REEL_RECORD_FORGOTTEN:
-    case REEL_RECORD_TERM: return false;
-    case REEL_RECORD_ACCEPTED: return event == REEL_EVENT_ACCEPTED;
-    case REEL_RECORD_ASSIGNED: return event == REEL_EVENT_ASSIGNED;
-    case REEL_RECORD_STEP: return event >= REEL_EVENT_STARTED && event <= REEL_EVENT_IN_DOUBT;
-    case REEL_RECORD_YIELDED: return event == REEL_EVENT_YIELDED;
-    case REEL_RECORD_REQUEUED: return event == REEL_EVENT_REQUEUED;
-    case REEL_RECORD_HELD: return event == REEL_EVENT_HELD;
-    case REEL_RECORD_ENDED: return event >= REEL_EVENT_WORKFLOW_SUCCEEDED && event <= REEL_EVENT_WORKFLOW_CANCELLED;
-    case REEL_RECORD_CANCELLING: return event == REEL_EVENT_CANCELLING;
-    case REEL_RECORD_RESOLVED: return event == REEL_EVENT_RESOLVED;
-    case REEL_RECORD_PAUSED: return event == REEL_EVENT_PAUSED;
-    case REEL_RECORD_RESUMED: return event == REEL_EVENT_RESUMED;
-    }
-    return false;
-}
-
 bool
 reel_record_has_event (enum reel_record_kind kind)
 {
@@ -256,6 +230,25 @@ reel_record_has_event (enum reel_record_kind kind)
     case REEL_RECORD_FORGOTTEN:
     case REEL_RECORD_TERM: return false;
     default: return true;
+    }
+}
+
+static bool
+fits (enum reel_record_kind kind, enum reel_command event)
+{
+    switch (kind) {
+    case REEL_RECORD_ACCEPTED: return event == REEL_EVENT_ACCEPTED;
+    case REEL_RECORD_ASSIGNED: return event == REEL_EVENT_ASSIGNED;
+    case REEL_RECORD_STEP: return event >= REEL_EVENT_STARTED && event <= REEL_EVENT_IN_DOUBT;
+    case REEL_RECORD_YIELDED: return event == REEL_EVENT_YIELDED;
+    case REEL_RECORD_REQUEUED: return event == REEL_EVENT_REQUEUED;
+    case REEL_RECORD_HELD: return event == REEL_EVENT_HELD;
+    case REEL_RECORD_ENDED: return event >= REEL_EVENT_WORKFLOW_SUCCEEDED && event <= REEL_EVENT_WORKFLOW_CANCELLED;
+    case REEL_RECORD_CANCELLING: return event == REEL_EVENT_CANCELLING;
+    case REEL_RECORD_RESOLVED: return event == REEL_EVENT_RESOLVED;
+    case REEL_RECORD_PAUSED: return event == REEL_EVENT_PAUSED;
+    case REEL_RECORD_RESUMED: return event == REEL_EVENT_RESUMED;
+    default: return false; /* it has none */
     }
 }
 

@@ -25,6 +25,7 @@ struct reel_held {
     uint64_t acked;                               /* the last one known to be durable */
     struct reel_flight flights[REEL_FLIGHTS_MAX]; /* oldest first */
     unsigned flight_count;
+    int64_t rewound_us;   /* when what is under way was last sent again, monotonic */
     int64_t since_us;     /* monotonic */
     bool resuming;        /* said in READY, not answered yet: nothing is reported meanwhile */
     bool ended;           /* the run has; it leaves once everything is acknowledged */

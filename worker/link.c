@@ -555,15 +555,19 @@ reel_link_connected (struct reel_link *link)
     send_ready (link, true);
 }
 
-/* Reports that have been under way for too long are sent again. */
+/* Reports that have been under way for too long are sent again, twice a lease at most: whoever does not read them must not
+ * find more and more of them. */
 static void
 send_again (struct reel_link *link, int64_t now_us)
 {
     for (struct reel_held *held = link->leases.first; held != NULL; held = held->next) {
         if (held->dropped || held->resuming)
             continue;
-        if (held->flight_count > 0 && now_us - held->flights[0].sent_us > link->lease_ms * 500)
+        if (held->flight_count > 0 && now_us - held->flights[0].sent_us > link->lease_ms * 500
+            && now_us - held->rewound_us > link->lease_ms * 500) {
             rewind_report (held);
+            held->rewound_us = now_us;
+        }
         if (held->sent < reel_run_last_index (held->drive.run))
             touch (link, held);
     }

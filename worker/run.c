@@ -130,19 +130,20 @@ static enum reel_status
 take_step (struct reel_run *run)
 {
     int64_t blocking = reel_outcome_blocking (&run->workflow, run->cursor, run->outcomes);
-    if (blocking >= 0 && !REEL_MUTANT_IS (35))
-        return reel_run_skip (run, (uint32_t) blocking);
+    bool skips = blocking >= 0 && !REEL_MUTANT_IS (35);
     reel_run_look_up (run);
-    if (run->yielding || (!run->current.known && !run->local))
+    if (!skips && (run->yielding || (!run->current.known && !run->local)))
         return reel_run_end (run, REEL_REPORTED_YIELDED);
-    if (is_in_doubt (run))
-        return reel_run_fail (run, "in_doubt",
-                              "an earlier run was cut off in the middle of this step, and it is not known what "
-                              "became of it");
     if (!reel_run_outbox_room (&run->outbox)) {
         run->phase = PHASE_ROOM;
         return REEL_OK;
     }
+    if (skips)
+        return reel_run_skip (run, (uint32_t) blocking);
+    if (is_in_doubt (run))
+        return reel_run_fail (run, "in_doubt",
+                              "an earlier run was cut off in the middle of this step, and it is not known what "
+                              "became of it");
     return reel_run_begin (run);
 }
 
@@ -409,6 +410,8 @@ take_yield (struct reel_run *run)
     run->yielding = true;
     if (must_end_its_step (run))
         return REEL_OK;
+    if (run->phase == PHASE_ROOM && !run->current.begun)
+        return proceed (run); /* it may only have to be skipped */
     /* Between two attempts the broker knows of no checkpoint: only an attempt can hand it on. */
     if (run->phase == PHASE_BACKOFF && run->current.checkpoint.len > 0)
         return next_attempt (run);

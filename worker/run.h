@@ -13,7 +13,7 @@
  *
  * A step that is not idempotent is dispatched only when the outbox is empty and the lease was
  * confirmed less than lease_ms ago; idempotent ones flow without waiting, until the outbox holds
- * REEL_OUTBOX_BYTES_MAX or REEL_OUTBOX_EVENTS_MAX: then the next attempt waits for an ACKED. When the process did
+ * REEL_OUTBOX_BYTES_MAX or REEL_OUTBOX_EVENTS_MAX: then the next attempt, or skip, waits for an ACKED. When the process did
  * not run for lease_ms (it was stopped, and somebody else may have the workflow by now), they wait for a CONFIRMED too,
  * and so do hooks.
  */

@@ -33,54 +33,9 @@ reel_log (enum reel_log_level level, const char *format, ...)
 
 /* --- the clock, and worker/loop.h over it ------------------------------------------------------- */
 
-struct reel_loop {
-    struct reel_timer *first; /* of all that are armed, in no order */
-};
-
-static struct reel_loop loop;
-
-int64_t
-reel_clock_monotonic_us (void)
-{
-    return broker.monotonic_us;
-}
-
-int64_t
-reel_clock_wall_us (void)
-{
-    return broker.wall_us;
-}
-
-void
-reel_loop_disarm (struct reel_loop *on, struct reel_timer *timer)
-{
-    struct reel_timer **at = &on->first;
-    while (*at != NULL && *at != timer)
-        at = &(*at)->next;
-    if (*at != NULL)
-        *at = timer->next;
-    timer->armed = false;
-}
-
-void
-reel_loop_arm (struct reel_loop *on, struct reel_timer *timer, int64_t at_us)
-{
-    reel_loop_disarm (on, timer);
-    timer->at_us = at_us;
-    timer->armed = true;
-    timer->next = on->first;
-    on->first = timer;
-}
-
-static struct reel_timer *
-soonest (void)
-{
-    struct reel_timer *found = loop.first;
-    for (struct reel_timer *timer = loop.first; timer != NULL; timer = timer->next)
-        if (timer->at_us < found->at_us)
-            found = timer;
-    return found;
-}
+#define TIMERS_MONOTONIC_US broker.monotonic_us
+#define TIMERS_WALL_US broker.wall_us
+#include "tests/support/timers.h"
 
 /* --- what goes between the two ------------------------------------------------------------------- */
 
@@ -368,11 +323,7 @@ static bool
 turn (void)
 {
     armed = true;
-    for (struct reel_timer *timer = soonest (); timer != NULL && timer->at_us <= broker.monotonic_us;
-         timer = soonest ()) {
-        reel_loop_disarm (&loop, timer);
-        timer->due (timer);
-    }
+    run_timers ();
     for (size_t i = 0; i < to_worker.count; i++) {
         struct reel_slice frames[4];
         size_t count = frames_of (&to_worker.messages[i], frames);

@@ -20,7 +20,7 @@
 #include "worker/embed.h"
 
 #define DEADLINE_US 60000000
-#define GAMES_DEFAULT 16
+#define GAMES_DEFAULT 24
 #define GAMES_MAX 64
 #define PROGRESS_S 5
 #define FRAMES_MAX 24
@@ -30,13 +30,14 @@
 #define LEFTOVERS 99 /* the exit code of who left something behind */
 #define EXIT_WORKFLOW_FAILED 1
 
-static const char *const names[PLAYERS_COUNT] = {"broker", "worker", "client", "runner", "embed"};
+static const char *const names[PLAYERS_COUNT] = {"broker", "worker", "client", "watcher", "runner", "embed"};
 
 /* What all games share. */
 struct board {
-    uint64_t there[PLAYERS_COUNT][KINDS_MAX]; /* how many there are where nothing fails, about */
-    uint64_t next[PLAYERS_COUNT][KINDS_MAX];  /* the n to be tried next */
-    bool over[PLAYERS_COUNT][KINDS_MAX];      /* there was none of that number */
+    uint64_t there[PLAYERS_COUNT][KINDS_MAX];   /* how many there are where nothing fails, about */
+    uint64_t next[PLAYERS_COUNT][KINDS_MAX];    /* the n to be tried next */
+    bool looked_into[PLAYERS_COUNT][KINDS_MAX]; /* somebody is beyond `there` */
+    bool over[PLAYERS_COUNT][KINDS_MAX];        /* there was none of that number */
     uint64_t tried[PLAYERS_COUNT];
     uint64_t failed, ended, undone; /* n that failed; processes that ended for it; workflows that failed for it */
 };
@@ -122,10 +123,22 @@ be_worker (void)
 }
 
 static int
+submit (const char *how)
+{
+    return run (reel_client_main, (const char *const[]){"reel", "submit", how, "--timeout-ms=2000", "--broker",
+                                                        endpoints[0], "--events", endpoints[2], document, NULL});
+}
+
+static int
 be_client (void)
 {
-    return run (reel_client_main, (const char *const[]){"reel", "submit", "--wait", "--timeout-ms=2000", "--broker",
-                                                        endpoints[0], "--events", endpoints[2], document, NULL});
+    return submit ("--wait");
+}
+
+static int
+be_watcher (void)
+{
+    return submit ("--watch");
 }
 
 /* What an earlier run has left is gone on from. */
@@ -144,16 +157,31 @@ be_runner (void)
 }
 
 static int
-spend (const struct reel_adapter_call *call, struct reel_adapter_reply *reply, void *context)
+spend_line (const char *line)
 {
-    static const char line[] = "function\n";
-    (void) context;
     int fd = open (ledger, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    bool spent = fd >= 0 && write (fd, line, sizeof line - 1) == (ssize_t) sizeof line - 1;
+    bool spent = fd >= 0 && write (fd, line, strlen (line)) == (ssize_t) strlen (line);
     if (fd >= 0)
         (void) close (fd);
-    return spent ? call->host->output_json (reply, "{\"spent\": true}")
-                 : (call->host->fail (reply, "no_ledger", "the ledger cannot be written", 0), 1);
+    return spent ? 0 : -1;
+}
+
+static int
+spend (const struct reel_adapter_call *call, struct reel_adapter_reply *reply, void *context)
+{
+    if (spend_line (context) != 0)
+        return call->host->fail (reply, "no_ledger", "the ledger cannot be written", 0), 1;
+    return call->host->output_json (reply, "{\"spent\": true}");
+}
+
+/* Of one that goes on from a checkpoint: it is paid for when there is none. */
+static int
+spend_on_job (const struct reel_adapter_call *call, struct reel_adapter_reply *reply, void *context)
+{
+    if (call->checkpoint.size == 0
+        && (spend_line (context) != 0 || call->host->checkpoint_json (call, "{\"job\": 1}") != 0))
+        return call->host->fail (reply, "no_job", "there is no job, or no trace of it", REEL_FAIL_OPEN), 1;
+    return call->host->output_json (reply, "{\"spent\": true}");
 }
 
 static int
@@ -167,6 +195,7 @@ static int
 embed_main (int argc, char **argv)
 {
     (void) argc, (void) argv;
+    static char function[] = "function\n", job[] = "job\n";
     struct reel_embed *embed = NULL;
     struct reel_embed_error error;
     const struct reel_embed_options options = {.output = output, .output_form = REEL_EMBED_JSON};
@@ -176,7 +205,8 @@ embed_main (int argc, char **argv)
     if (reel_embed_create (&embed, &error) == REEL_EMBED_OK
         && reel_embed_configure (embed, NULL, &error) == REEL_EMBED_OK
         && reel_embed_add_adapter (embed, "command", REEL_ADAPTER_IDEMPOTENT, look, NULL, &error) == REEL_EMBED_OK
-        && reel_embed_add_adapter (embed, "function", REEL_ADAPTER_NEITHER, spend, NULL, &error) == REEL_EMBED_OK
+        && reel_embed_add_adapter (embed, "function", REEL_ADAPTER_NEITHER, spend, function, &error) == REEL_EMBED_OK
+        && reel_embed_add_adapter (embed, "job", REEL_ADAPTER_RESUMABLE, spend_on_job, job, &error) == REEL_EMBED_OK
         && reel_embed_add_hook (embed, "look", REEL_HOOK_PRE_STEP | REEL_HOOK_POST_STEP, look, NULL, &error)
                == REEL_EMBED_OK
         && reel_embed_load (embed, input_of_run (), &error) == REEL_EMBED_OK
@@ -231,7 +261,9 @@ write_files (void)
                      "        argument = \"{payload/text}\"\n"
                      "        set = \"LEDGER=%s\"\n"
                      "    function\n"
-                     "        adapter = ledger\n",
+                     "        adapter = ledger\n"
+                     "    job\n"
+                     "        adapter = ledger-job\n",
                      REEL_TESTS_DIR, ledger);
     write_file (config, text, 0600);
     write_file (document,
@@ -241,6 +273,8 @@ write_files (void)
                 " \"payload\": {\"text\": {\"$ref\": \"#/a/output/text\"}}, \"policy\": {\"in_doubt\": \"fail\","
                 " \"retry\": {\"max_attempts\": 3, \"backoff_ms\": 1, \"backoff_max_ms\": 5}}},"
                 "{\"step_id\": \"c\", \"modality\": \"function\", \"policy\": {\"in_doubt\": \"fail\","
+                " \"retry\": {\"max_attempts\": 3, \"backoff_ms\": 1, \"backoff_max_ms\": 5}}},"
+                "{\"step_id\": \"d\", \"modality\": \"job\", \"policy\": {\"in_doubt\": \"fail\","
                 " \"retry\": {\"max_attempts\": 3, \"backoff_ms\": 1, \"backoff_max_ms\": 5}}}]}\n",
                 0600);
 }
@@ -286,14 +320,14 @@ wrong (const char *what, int number)
     exit (EXIT_FAILURE);
 }
 
-/* How often each of the two has been paid for. */
+/* How often each step has been paid for. */
 static void
 check_ledger (bool succeeded)
 {
-    static const char *const lines[] = {"command\n", "function\n"};
+    static const char *const lines[] = {"function\n", "job\n", "command\n"};
     char text[1024];
     read_text (ledger, text, sizeof text);
-    for (size_t i = struck == PLAYERS_EMBED ? 1 : 0; i < sizeof lines / sizeof *lines; i++) {
+    for (size_t i = 0; i < (struck == PLAYERS_EMBED ? 2 : 3); i++) {
         int count = 0;
         for (const char *at = text; (at = strstr (at, lines[i])) != NULL; at++)
             count++;
@@ -327,7 +361,8 @@ is_error (int who, int status)
 static pid_t
 start (int who, bool is_struck)
 {
-    static int (*const plays[PLAYERS_COUNT]) (void) = {be_broker, be_worker, be_client, be_runner, be_embed};
+    static int (*const plays[PLAYERS_COUNT]) (void) = {be_broker,  be_worker, be_client,
+                                                       be_watcher, be_runner, be_embed};
     pid_t game = getpid (), child = fork ();
     if (child != 0)
         return child;
@@ -371,23 +406,23 @@ wait_for_one (int64_t until_us, int *status)
 static bool
 play_together (void)
 {
-    pid_t children[PLAYERS_RUNNER];
-    int left = PLAYERS_RUNNER, status;
+    const int client = struck == PLAYERS_WATCHER ? PLAYERS_WATCHER : PLAYERS_CLIENT;
+    const int whos[] = {PLAYERS_BROKER, PLAYERS_WORKER, client};
+    pid_t children[3];
+    int left = 3, status;
     bool done = false, succeeded = false;
-    for (int who = 0; who < PLAYERS_RUNNER; who++)
-        children[who] = start (who, who == struck);
+    for (int i = 0; i < 3; i++)
+        children[i] = start (whos[i], whos[i] == struck);
     for (int64_t until_us = reel_clock_monotonic_us () + DEADLINE_US; left > 0;) {
         pid_t child = wait_for_one (until_us, &status);
-        int who = child == children[PLAYERS_BROKER]   ? PLAYERS_BROKER
-                  : child == children[PLAYERS_WORKER] ? PLAYERS_WORKER
-                                                      : PLAYERS_CLIENT;
+        int i = child == children[0] ? 0 : child == children[1] ? 1 : 2, who = whos[i];
         int code = WIFEXITED (status) ? WEXITSTATUS (status) : -1;
-        if (who == PLAYERS_CLIENT && (code == EX_OK || code == EXIT_WORKFLOW_FAILED)) {
+        if (who == client && (code == EX_OK || code == EXIT_WORKFLOW_FAILED)) {
             succeeded = code == EX_OK;
             done = true;
             left--;
-            (void) kill (children[PLAYERS_WORKER], SIGTERM);
-            (void) kill (children[PLAYERS_BROKER], SIGTERM);
+            (void) kill (children[0], SIGTERM);
+            (void) kill (children[1], SIGTERM);
             continue;
         }
         /* A worker that could not tell everything to a broker that was ended before it says so by its exit code alone. */
@@ -396,13 +431,13 @@ play_together (void)
             left--;
             continue;
         }
-        if (!is_error (who, status) || (who != struck && who != PLAYERS_CLIENT) || fails_at == 0)
+        if (!is_error (who, status) || (who != struck && who != client) || fails_at == 0)
             wrong (names[who], code < 0 ? -status : code);
         __atomic_add_fetch (&board->ended, who == struck, __ATOMIC_RELAXED);
         if (done)
             left--;
         else
-            children[who] = start (who, false);
+            children[i] = start (who, false);
     }
     return succeeded;
 }
@@ -455,14 +490,23 @@ play (int who, unsigned kind, uint64_t at)
     return came;
 }
 
-/* The next n of a kind that nobody has tried; 0: none. A short cut does not look for what comes after the last. */
+/* The next n of a kind that nobody has tried; 0: none. Whether there is more than was counted is looked into by one alone,
+ * and not in a short cut. */
 static uint64_t
 next_of (int who, unsigned kind, uint64_t step)
 {
-    if (__atomic_load_n (&board->over[who][kind], __ATOMIC_RELAXED))
-        return 0;
-    uint64_t at = __atomic_fetch_add (&board->next[who][kind], step, __ATOMIC_RELAXED);
-    return step > 1 && at > board->there[who][kind] ? 0 : at;
+    static uint64_t *looking_into; /* by this process */
+    uint64_t *next = &board->next[who][kind], at = __atomic_load_n (next, __ATOMIC_RELAXED);
+    do {
+        bool more = at > board->there[who][kind];
+        if (__atomic_load_n (&board->over[who][kind], __ATOMIC_RELAXED) || (more && step > 1))
+            return 0;
+        if (more && looking_into != next
+            && __atomic_exchange_n (&board->looked_into[who][kind], true, __ATOMIC_RELAXED))
+            return 0;
+        looking_into = more ? next : looking_into;
+    } while (!__atomic_compare_exchange_n (next, &at, at + step, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return at;
 }
 
 /* One game after the other. Each begins with kinds of its own, so that few come to the end of the same one at once. */

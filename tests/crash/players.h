@@ -13,7 +13,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PLAYERS_BROKER, PLAYERS_WORKER, PLAYERS_CLIENT, PLAYERS_RUNNER, PLAYERS_EMBED, PLAYERS_COUNT };
+enum {
+    PLAYERS_BROKER,
+    PLAYERS_WORKER,
+    PLAYERS_CLIENT,  /* waits for the receipt */
+    PLAYERS_WATCHER, /* or follows the events up to it */
+    PLAYERS_RUNNER,
+    PLAYERS_EMBED,
+    PLAYERS_COUNT
+};
 
 /* Whether this, of the `kind`-th kind of what may fail, is the one that does. False in all processes but the one that is
  * struck. */

@@ -160,9 +160,7 @@ __wrap_zmq_poll (zmq_pollitem_t *items, int count, long timeout)
 int
 main (int argc, char **argv)
 {
-    const struct players_setup setup = {.what = "calls to ZeroMQ",
-                                        .kinds = kinds,
-                                        .kind_count = KIND_COUNT,
-                                        .who = 1u << PLAYERS_BROKER | 1u << PLAYERS_WORKER | 1u << PLAYERS_CLIENT};
+    const struct players_setup setup = {
+        .what = "calls to ZeroMQ", .kinds = kinds, .kind_count = KIND_COUNT, .who = (1u << PLAYERS_RUNNER) - 1};
     return players_main (argc, argv, &setup);
 }

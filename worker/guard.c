@@ -76,12 +76,12 @@ let_go (int pipe_fd)
     sigfillset (&every);
     (void) sigprocmask (SIG_SETMASK, &every, NULL);
     (void) setsid ();
-    (void) prctl (PR_SET_NAME, "reel-guard");
     int null = open ("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd < 3; fd++)
         (void) dup2 (null, fd);
     (void) dup2 (pipe_fd, 3);
     closefrom (4);
+    (void) prctl (PR_SET_NAME, "reel-guard");
     if (chdir ("/") != 0)
         return; /* then a directory stays in use */
 }

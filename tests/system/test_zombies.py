@@ -262,8 +262,13 @@ class Orphans(Case):
                     found += [pid] if name.read() == "reel-guard\n" and harness.lives(pid) else []
         return found
 
+    def guard(self, parent):
+        """The one that it has, which is called so as soon as it has begun."""
+        (guard,) = until(lambda: self.guards(parent), "it has a guard")
+        return guard
+
     def kill_guard(self, parent):
-        (guard,) = self.guards(parent)
+        guard = self.guard(parent)
         os.kill(guard, signal.SIGKILL)
         until(lambda: self.guards(parent) not in ([], [guard]), "another takes over")
 
@@ -287,14 +292,14 @@ class Orphans(Case):
     def test_killed_guard_is_nothing_to_a_worker_that_ends(self):
         self.stage.broker(*BROKER)
         worker = self.worker()
-        (guard,) = self.guards(worker.pid)
+        guard = self.guard(worker.pid)
         os.kill(guard, signal.SIGKILL)
         self.assertEqual(0, worker.stop())
 
     def test_guard_ends_with_its_worker(self):
         self.stage.broker(*BROKER)
         worker = self.worker()
-        (guard,) = self.guards(worker.pid)
+        guard = self.guard(worker.pid)
         os.kill(guard, signal.SIGTERM)
         self.assertEqual({"0", "1", "2", "3"}, set(os.listdir(f"/proc/{guard}/fd")))
         self.assertTrue(harness.lives(guard))

@@ -76,6 +76,8 @@ bool reel_journal_restless (const struct reel_journal *journal);
 
 /* --- recovery ------------------------------------------------------------------------------ */
 
+/* Is everything there that was ever written? */
+bool reel_journal_is_whole (const struct reel_journal *journal);
 /* Is there a complete snapshot to recover from? */
 bool reel_journal_has_snapshot (const struct reel_journal *journal);
 /*
@@ -102,6 +104,12 @@ uint64_t reel_journal_last_seq (const struct reel_journal *journal);
 uint64_t reel_journal_first_seq (const struct reel_journal *journal);
 /* What its files took when it last rested, and how much of that is free for what is still to come. */
 uint64_t reel_journal_bytes (const struct reel_journal *journal, uint64_t *free_bytes);
+
+/*
+ * Is there room for what is still to come, `reserve_bytes` of it being asked for? What the database has free is room, but
+ * not for the log, which what is committed goes through first: of the reserve, that has to be free on the disk itself.
+ */
+bool reel_journal_has_room (uint64_t disk_free_bytes, uint64_t journal_free_bytes, uint64_t reserve_bytes);
 
 /*
  * How much is read at a time, since no commit goes on meanwhile. To load a batch is work of 1, and of 1 more for each

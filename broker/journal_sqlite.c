@@ -24,6 +24,10 @@
 #define IDLE_LOG_PAGES 64
 #define BUSY_LOG_PAGES 1024
 
+/* So much the log may take, with the batch after which there is a checkpoint; what that writes beyond the database's end
+ * was counted as free in it before. */
+#define LOG_BYTES (2ull * BUSY_LOG_PAGES * PAGE_BYTES)
+
 /* A row, and whether it is what was written. */
 #define ROW REEL_JOURNAL_ROW ", row_check IS row_check (" REEL_JOURNAL_ROW ")"
 
@@ -510,6 +514,13 @@ reel_journal_restless (const struct reel_journal *journal)
     return (journal->pruning || journal->copy.under_way) && !journal->failed;
 }
 
+bool
+reel_journal_has_room (uint64_t disk_free_bytes, uint64_t journal_free_bytes, uint64_t reserve_bytes)
+{
+    uint64_t log_bytes = reserve_bytes < LOG_BYTES ? reserve_bytes : LOG_BYTES;
+    return disk_free_bytes >= log_bytes && disk_free_bytes + journal_free_bytes >= reserve_bytes;
+}
+
 /* --- recovery -------------------------------------------------------------------------------- */
 
 /* Where a replay stands. */
@@ -607,6 +618,12 @@ reel_journal_replay (struct reel_journal *journal, bool all, reel_journal_visit_
     if (status == REEL_OK && replay.number != journal->number)
         status = reel_journal_damaged (journal, replay.number + 1, "is missing", err);
     return status;
+}
+
+bool
+reel_journal_is_whole (const struct reel_journal *journal)
+{
+    return journal->kept_number == 1;
 }
 
 bool

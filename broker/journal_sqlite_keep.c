@@ -49,6 +49,8 @@ reel_journal_keep_note (struct reel_journal *journal, const struct reel_journal_
         if (!reel_journal_run_with (journal, REEL_JOURNAL_SET_SNAPSHOT, journal->begun_number, 0, 0))
             return false;
         journal->snapshot_number = journal->begun_number;
+        /* Where no event is retained before it, nothing is. */
+        journal->pruning = journal->pruning || journal->first_seq > 1 || journal->last_seq == 0;
     }
     if (batch->forgotten_seq == 0)
         return true;

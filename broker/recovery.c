@@ -115,7 +115,7 @@ check_all (struct reel_journal *journal, const struct reel_core *recovered, uint
     struct reel_core_setup setup;
     struct replay replay = {0};
     enum reel_status status;
-    if (reel_journal_first_seq (journal) > 1) {
+    if (!reel_journal_is_whole (journal) || reel_journal_first_seq (journal) > 1) {
         status = reel_journal_replay (journal, true, read_record, &replay, err);
     } else {
         reel_core_setup_defaults (&setup);

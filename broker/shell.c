@@ -250,7 +250,8 @@ look_at_disk (struct reel_shell *shell)
         return;
     shell->stats.disk_free_bytes = (uint64_t) disk.f_bavail * disk.f_frsize;
     /* What was removed from the journal is room for what comes, though its file does not shrink. */
-    bool low = shell->stats.disk_free_bytes + shell->stats.journal_free_bytes < shell->stats.disk_reserve_bytes;
+    bool low = !reel_journal_has_room (shell->stats.disk_free_bytes, shell->stats.journal_free_bytes,
+                                       shell->stats.disk_reserve_bytes);
     if (low != shell->disk_low)
         reel_log (REEL_LOG_WARNING, "%s: %llu bytes are free on its disk: %s", shell->data,
                   (unsigned long long) shell->stats.disk_free_bytes,

@@ -358,6 +358,12 @@ apply_any (struct reel_core *core, const struct reel_record *record, bool parsed
     }
 }
 
+static bool
+is_quiet (enum reel_record_kind kind)
+{
+    return kind == REEL_RECORD_EPOCH || kind == REEL_RECORD_SWITCHED || kind == REEL_RECORD_TERM;
+}
+
 enum reel_status
 reel_apply_record (struct reel_core *core, const struct reel_record *record, size_t bytes, bool parsed,
                    struct reel_error *err)
@@ -365,6 +371,7 @@ reel_apply_record (struct reel_core *core, const struct reel_record *record, siz
     enum reel_status status = apply_any (core, record, parsed, err);
     if (status == REEL_OK)
         core->journal_bytes += bytes;
+    core->quiet_count += is_quiet (record->kind);
     return status;
 }
 

@@ -14,6 +14,10 @@
 
 /* Retention can cut at a snapshot only: so many of them within what is retained. */
 #define SNAPSHOTS_RETAINED 8
+/* Restarts, and pauses of everything, bring no event, and each makes a batch: so many of them are reason for a snapshot
+ * too, where one costs no more than they did. */
+#define QUIET_COUNT 1000
+#define QUIET_BYTES 100
 /* Where the batch has its share of a snapshot, the next one is soon there. */
 #define NEXT_BATCH_US 1000
 
@@ -364,8 +368,12 @@ apply_end (struct reel_core *core, struct reel_error *err)
         return reel_apply_contradicts (err, "the end of no snapshot");
     core->snapshot_open = core->partial = false;
     core->snapshot_end = core->journal_bytes;
-    thin_out (core);
-    core->marks[core->mark_count++] = core->snapshot;
+    core->quiet_count = 0;
+    /* Nothing to be forgotten lies between two of one seq. */
+    if (core->snapshot.seq > (core->mark_count > 0 ? core->marks[core->mark_count - 1].seq : core->forgotten.seq)) {
+        thin_out (core);
+        core->marks[core->mark_count++] = core->snapshot;
+    }
     for (size_t i = 0; i < core->recent.count; i++)
         if (core->recent.places[i].flow != NULL && reel_roll_add (&core->roll, core->recent.places[i].flow) != REEL_OK)
             return REEL_NO_MEMORY;
@@ -405,6 +413,8 @@ static bool
 is_due (const struct reel_core *core)
 {
     uint64_t bytes = core->setup.snapshot_bytes, retained = core->setup.retain_bytes / SNAPSHOTS_RETAINED;
+    if (bytes > 0 && core->quiet_count >= QUIET_COUNT && core->quiet_count * QUIET_BYTES >= core->live_bytes)
+        return true;
     if (bytes == 0 || core->last_seq == core->snapshot.seq)
         return false;
     if (core->setup.retain_bytes > 0 && retained < bytes)

@@ -133,6 +133,7 @@ struct reel_core {
     uint64_t state_count[3]; /* by enum reel_flow_state */
     uint64_t live_bytes;
     uint64_t snapshot_end; /* journal_bytes when the last complete snapshot ended */
+    uint64_t quiet_count;  /* records since then that bring no event, nor belong to a snapshot */
 
     /* --- recovery's --- */
     bool skipping;           /* what comes before the snapshot from which recovery goes */

@@ -110,6 +110,38 @@ START_TEST (comes_of_what_happens_only)
 }
 END_TEST
 
+/* Pauses and restarts are no events, and lead to a snapshot all the same: nothing else would bound what a start replays. */
+START_TEST (comes_of_many_pauses)
+{
+    broker.setup.snapshot_bytes = 1 << 20;
+    broker_start (&broker);
+    for (int round = 0; round < 3; round++) {
+        size_t before = broker.snapshots, pauses = 0;
+        for (; broker.snapshots == before; pauses++) {
+            ck_assert_uint_lt (pauses, 1100);
+            broker_client (&broker, "c", pauses % 2 == 0 ? "PAUSE" : "RESUME", "{}", NULL);
+            broker_forget (&broker);
+        }
+        ck_assert_uint_gt (pauses, 900);
+        if (round == 1)
+            pass ();
+        else
+            broker_restart (&broker);
+    }
+    /* Not where a snapshot would cost more than they did. */
+    char document[150000];
+    static char text[140000];
+    memset (text, 'x', sizeof text - 1);
+    snprintf (document, sizeof document,
+              "{'workflow_id':'large','steps':[{'step_id':'a','modality':'none','payload':{'x':'%s'}}]}", text);
+    broker_submit (&broker, document);
+    size_t before = broker.snapshots;
+    for (int i = 0; i < 1300; i++)
+        broker_client (&broker, "c", i % 2 == 0 ? "RESUME" : "PAUSE", "{}", NULL);
+    ck_assert_uint_eq (broker.snapshots, before);
+}
+END_TEST
+
 /* However many workflows there are, no batch holds more of a snapshot than its share, and one workflow. */
 START_TEST (is_journaled_in_pieces)
 {
@@ -475,6 +507,7 @@ main (void)
     tcase_add_checked_fixture (tests, set_up, tear_down);
     tcase_add_test (tests, comes_when_as_much_was_journaled_as_live_workflows_take);
     tcase_add_test (tests, comes_of_what_happens_only);
+    tcase_add_test (tests, comes_of_many_pauses);
     tcase_add_test (tests, is_journaled_in_pieces);
     tcase_add_test (tests, is_abandoned_by_a_restart);
     tcase_add_test (tests, waits_while_the_disk_is_nearly_full);

@@ -1047,6 +1047,77 @@ START_TEST (forgets)
 }
 END_TEST
 
+/* On a disk that something else has filled, what is free in the database helps no commit. */
+START_TEST (room)
+{
+    static const struct {
+        uint64_t disk_free, journal_free, reserve;
+        bool room;
+    } disks[] = {{0, 0, 0, true},
+                 {99, 0, 100, false},
+                 {100, 0, 100, true},
+                 {99, 1, 100, false},
+                 {0, UINT64_C (1) << 40, 100, false},
+                 {(32 << 20) - 1, 1 << 30, 256 << 20, false},
+                 {32 << 20, 1 << 30, 256 << 20, true},
+                 {32 << 20, (224 << 20) - 1, 256 << 20, false},
+                 {32 << 20, 224 << 20, 256 << 20, true}};
+    for (size_t i = 0; i < sizeof disks / sizeof *disks; i++)
+        ck_assert_msg (reel_journal_has_room (disks[i].disk_free, disks[i].journal_free, disks[i].reserve)
+                           == disks[i].room,
+                       "disk %zu", i);
+}
+END_TEST
+
+/* The log takes no more than has_room() says, and so much of it is there that the reserve may be needed. */
+START_TEST (log_is_bounded)
+{
+    struct stat info;
+    open_it ();
+    for (int i = 0; i < 12; i++) {
+        struct reel_buf records = {0};
+        add_event (&records, reel_journal_last_seq (journal) + 1, 0, 5 << 20);
+        ck_assert_int_eq (append (&records, 5, 1), REEL_OK);
+        ck_assert_int_eq (reel_journal_rest (journal, false, &err), REEL_OK);
+    }
+    ck_assert_int_eq (stat (file_in ("journal.db-wal"), &info), 0);
+    ck_assert_int_le (info.st_size, 32 << 20);
+    ck_assert_int_ge (info.st_size, 16 << 20);
+}
+END_TEST
+
+/* Of batches without an event nothing is kept that recovery does not need, once there is a snapshot. */
+START_TEST (batches_without_events_go)
+{
+    open_it ();
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++)
+            append_epoch (5);
+        append_saying ((struct reel_journal_batch){.snapshot_begins = true}, 0, 0);
+        append_saying ((struct reel_journal_batch){.snapshot_ends = true}, 0, 0);
+        while (reel_journal_restless (journal))
+            ck_assert_int_eq (reel_journal_rest (journal, true, &err), REEL_OK);
+        ck_assert (!reel_journal_is_whole (journal));
+        expect_replay (false, 1, 2);
+        expect_replay (true, 1, 2);
+        reopen ();
+    }
+    append_events (3, 1);
+    append_saying ((struct reel_journal_batch){.snapshot_begins = true, .snapshot_ends = true}, 0, 0);
+    ck_assert (!reel_journal_restless (journal));
+    expect_replay (true, 1, 6);
+    append_saying ((struct reel_journal_batch){.forgotten_seq = 3}, 0, 0);
+    while (reel_journal_restless (journal))
+        ck_assert_int_eq (reel_journal_rest (journal, true, &err), REEL_OK);
+    append_saying ((struct reel_journal_batch){.snapshot_begins = true, .snapshot_ends = true}, 0, 0);
+    ck_assert (reel_journal_restless (journal));
+    while (reel_journal_restless (journal))
+        ck_assert_int_eq (reel_journal_rest (journal, true, &err), REEL_OK);
+    reopen ();
+    expect_replay (true, 4, 1);
+}
+END_TEST
+
 /* What is removed makes room: the file does not grow though a hundred times as much goes through it. */
 START_TEST (room_is_used_again)
 {
@@ -1230,6 +1301,9 @@ main (void)
     tcase_add_loop_test (tcase, checkpoints, 0, 2);
     tcase_add_test (tcase, recovery_goes_from_the_last_whole_snapshot);
     tcase_add_loop_test (tcase, forgets, 0, 5);
+    tcase_add_test (tcase, room);
+    tcase_add_test (tcase, log_is_bounded);
+    tcase_add_test (tcase, batches_without_events_go);
     tcase_add_test (tcase, room_is_used_again);
     tcase_add_loop_test (tcase, lies_are_found, 0, sizeof lies / sizeof *lies);
     tcase_add_test (tcase, copied_while_it_goes_on);

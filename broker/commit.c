@@ -142,6 +142,17 @@ read_events (const struct reader *reader, const struct reel_read *read, struct r
                : reel_journal_workflow_events (reader->journal, &workflow, &ask, reader->out, page, reader->err);
 }
 
+/* A copy that could not be made is no failure of the journal, and whoever asked for it learns why. */
+static enum reel_status
+read_backup (const struct reader *reader, const struct reel_read *read, struct reel_journal_page *page)
+{
+    enum reel_status status = reel_journal_backup (reader->journal, read->seq, read->after, read->limit, reader->out,
+                                                   &page->next, reader->err);
+    if (status == REEL_NOT_FOUND)
+        reel_buf_add_text (reader->out, reader->err->message);
+    return status;
+}
+
 static enum reel_status
 read_one (const struct reader *reader, const struct reel_read *read, struct reel_journal_page *page)
 {
@@ -150,9 +161,7 @@ read_one (const struct reader *reader, const struct reel_read *read, struct reel
     case REEL_READ_WORKFLOW_EVENTS: return read_events (reader, read, page);
     case REEL_READ_ENDED: return read_ended (reader, read->seq);
     case REEL_READ_LIST: return read_list (reader, read, page);
-    case REEL_READ_BACKUP:
-        return reel_journal_backup (reader->journal, read->seq, read->after, read->limit, reader->out, &page->next,
-                                    reader->err);
+    case REEL_READ_BACKUP: return read_backup (reader, read, page);
     case REEL_READ_BACKUP_ENDS: reel_journal_backup_end (reader->journal); return REEL_OK;
     }
     return REEL_NOT_FOUND;
@@ -191,7 +200,7 @@ read_all (struct reel_journal *journal, struct reel_batch *batch, struct reel_er
         reading->status = read_one (&reader, read, &reading->page);
         if (reading->status != REEL_OK && reading->status != REEL_NOT_FOUND && reading->status != REEL_AGAIN)
             return reading->status;
-        if (reading->status != REEL_OK)
+        if (reading->status != REEL_OK && read->kind != REEL_READ_BACKUP)
             batch->bodies.len = start;
         reading->body.len = batch->bodies.len - start;
     }

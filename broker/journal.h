@@ -154,7 +154,7 @@ enum reel_status reel_journal_record (struct reel_journal *journal, uint64_t seq
  * Appends to `out` at most `bytes_max` bytes of a consistent copy of the journal, from `offset` on: a file that can stand
  * as journal.db in a directory of its own. A number that is not that of the last copy begins another, which drops
  * the last one. The copy is made little by little, when the journal rests: until it is there, `bytes` (of all of it) is
- * 0 and nothing is appended. REEL_NOT_FOUND: it could not be made; the journal itself is as well as before.
+ * 0 and nothing is appended. REEL_NOT_FOUND: it could not be made, for what err says; the journal itself goes on.
  */
 enum reel_status reel_journal_backup (struct reel_journal *journal, uint64_t number, uint64_t offset, size_t bytes_max,
                                       struct reel_buf *out, uint64_t *bytes, struct reel_error *err) REEL_MUST_USE;

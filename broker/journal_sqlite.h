@@ -79,6 +79,7 @@ struct reel_journal_trail {
 /* A copy that is being made, or was. */
 struct reel_journal_copy {
     uint64_t number; /* 0: none */
+    int failure;     /* SQLite's code, where it could not be made */
     char *path;
     sqlite3 *db;
     bool simulated;            /* it is no file of the system's */

@@ -17,7 +17,32 @@ drop (struct reel_journal_copy *copy)
 {
     (void) sqlite3_backup_finish (copy->under_way);
     (void) sqlite3_close (copy->db);
-    *copy = (struct reel_journal_copy){.path = copy->path, .number = copy->number, .simulated = copy->simulated};
+    *copy = (struct reel_journal_copy){
+        .path = copy->path, .number = copy->number, .failure = copy->failure, .simulated = copy->simulated};
+}
+
+/* It stays a failure: whoever asks for that number learns of it. */
+static void
+give_up (struct reel_journal_copy *copy, int code)
+{
+    copy->failure = code;
+    drop (copy);
+}
+
+/* What was to be read is the journal's, and what was to be written the copy's; of a page that changed meanwhile, the copy
+ * may be read as well. */
+static enum reel_status
+say_why (const struct reel_journal *journal, struct reel_error *err)
+{
+    int code = journal->copy.failure;
+    bool full = (code & 0xff) == SQLITE_FULL;
+    bool read = code == SQLITE_IOERR_READ || code == SQLITE_IOERR_SHORT_READ || code == SQLITE_IOERR_CORRUPTFS
+                || (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
+    return reel_error_set (err, REEL_NOT_FOUND, "no_copy", NULL, "%s: %s (SQLite %d)%s", sqlite3_errstr (code),
+                           full   ? "there is no room for it beside the journal"
+                           : read ? "the journal cannot be read"
+                                  : "it cannot be written",
+                           code, full ? "" : "; see to the disk of the journal");
 }
 
 void
@@ -26,34 +51,39 @@ reel_journal_copy_close (struct reel_journal *journal)
     struct reel_journal_copy *copy = &journal->copy;
     drop (copy);
     copy->number = 0;
+    copy->failure = SQLITE_OK;
     if (copy->path)
         (void) journal->vfs->xDelete (journal->vfs, copy->path, 0);
 }
 
-static bool
+static int
 begin (struct reel_journal *journal)
 {
     static const char sql[] = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;";
     struct reel_journal_copy *copy = &journal->copy;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     if (!copy->simulated && reel_journal_make_file (copy->path, NULL) != REEL_OK)
-        return false;
-    if (sqlite3_open_v2 (copy->path, &copy->db, flags, journal->vfs->zName) == SQLITE_OK
-        && sqlite3_exec (copy->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return SQLITE_CANTOPEN;
+    int code = sqlite3_open_v2 (copy->path, &copy->db, flags, journal->vfs->zName);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec (copy->db, sql, NULL, NULL, NULL);
+    if (code == SQLITE_OK)
         copy->under_way = sqlite3_backup_init (copy->db, "main", journal->db, "main");
-    return copy->under_way != NULL;
+    return code == SQLITE_OK && !copy->under_way ? sqlite3_extended_errcode (copy->db) : code;
 }
 
-static bool
+static int
 complete (struct reel_journal_copy *copy)
 {
     sqlite3_int64 bytes = 0;
-    bool done = sqlite3_backup_finish (copy->under_way) == SQLITE_OK;
+    int code = sqlite3_backup_finish (copy->under_way);
     copy->under_way = NULL;
-    done = done && sqlite3_file_control (copy->db, "main", SQLITE_FCNTL_FILE_POINTER, &copy->file) == SQLITE_OK
-           && copy->file && copy->file->pMethods && copy->file->pMethods->xFileSize (copy->file, &bytes) == SQLITE_OK;
+    if (code == SQLITE_OK)
+        code = sqlite3_file_control (copy->db, "main", SQLITE_FCNTL_FILE_POINTER, &copy->file);
+    if (code == SQLITE_OK)
+        code = copy->file->pMethods->xFileSize (copy->file, &bytes);
     copy->bytes = (uint64_t) bytes;
-    return done && bytes > 0;
+    return code;
 }
 
 void
@@ -63,8 +93,10 @@ reel_journal_copy_go_on (struct reel_journal *journal)
     if (!copy->under_way)
         return;
     int code = sqlite3_backup_step (copy->under_way, PAGES_COPIED);
-    if (code != SQLITE_OK && (code != SQLITE_DONE || !complete (copy)))
-        drop (copy); /* the number stays: whoever asks for it learns that it is not there */
+    if (code == SQLITE_DONE)
+        code = complete (copy);
+    if (code != SQLITE_OK)
+        give_up (copy, code);
 }
 
 enum reel_status
@@ -72,18 +104,18 @@ reel_journal_backup (struct reel_journal *journal, uint64_t number, uint64_t off
                      struct reel_buf *out, uint64_t *bytes, struct reel_error *err)
 {
     struct reel_journal_copy *copy = &journal->copy;
-    (void) err;
     *bytes = 0;
     if (number != copy->number) {
         reel_journal_copy_close (journal);
         copy->number = number;
-        if (!begin (journal))
-            drop (copy);
+        int code = begin (journal);
+        if (code != SQLITE_OK)
+            give_up (copy, code);
     }
     if (copy->under_way)
         return REEL_OK;
     if (!copy->file)
-        return REEL_NOT_FOUND;
+        return say_why (journal, err);
     *bytes = copy->bytes;
     uint64_t left = offset < copy->bytes ? copy->bytes - offset : 0;
     size_t len = left < bytes_max ? (size_t) left : bytes_max;
@@ -91,7 +123,9 @@ reel_journal_backup (struct reel_journal *journal, uint64_t number, uint64_t off
     if (len > 0 && !room)
         return REEL_NO_MEMORY;
     if (len > 0 && copy->file->pMethods->xRead (copy->file, room, (int) len, (sqlite3_int64) offset) != SQLITE_OK)
-        return REEL_NOT_FOUND;
+        return reel_error_set (err, REEL_NOT_FOUND, "no_copy", NULL,
+                               "what was copied cannot be read again; see to the disk"
+                               " of the journal");
     out->len += len;
     return REEL_OK;
 }

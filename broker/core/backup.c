@@ -2,7 +2,8 @@
  * BACKUP: a client fetches a copy of the journal, piece by piece.
  *
  * The journal makes the copy between commits. There is one at a time, since each takes as much room on the disk as
- * the journal itself; whoever does not ask for the next piece for a while has it no longer.
+ * the journal itself; whoever does not ask for the next piece for a while has it no longer, and asking for the same one
+ * again does not count.
  */
 #include "base/assert.h"
 #include "broker/core/state.h"
@@ -22,7 +23,6 @@ read_piece (struct reel_core *core, const struct reel_asker *asker, struct reel_
         .after = reel_message_has (in, REEL_F_OFFSET) ? in->value[REEL_F_OFFSET].u : 0,
         .limit = PIECE_BYTES,
     };
-    core->copy_heard_us = core->now.monotonic_us;
     return reel_request_read (core, asker, &read, header, REEL_SLICE_NONE, effects);
 }
 
@@ -37,6 +37,8 @@ begin (struct reel_core *core, const struct reel_asker *asker, struct reel_slice
         return reel_request_refuse (core, asker, "overloaded", NULL, NULL,
                                     "there is no room for a copy beside the journal", effects);
     core->copy = 1 + reel_random_below (&core->random, INT64_MAX);
+    core->copy_heard_us = core->now.monotonic_us;
+    core->copy_next = 0;
     return read_piece (core, asker, header, effects);
 }
 
@@ -60,6 +62,27 @@ drop (struct reel_core *core, struct reel_effects *effects)
     return reel_effects_read (effects, &(struct reel_read){.kind = REEL_READ_BACKUP_ENDS}, REEL_SLICE_NONE);
 }
 
+static enum reel_status
+refuse_failed (struct reel_core *core, const struct reel_asker *asker, struct reel_slice why,
+               struct reel_effects *effects)
+{
+    struct reel_error failed;
+    (void) reel_error_set (&failed, REEL_IO, "internal", NULL, "the copy of the journal could not be made: %.*s",
+                           REEL_TEXT (why));
+    return reel_request_refuse (core, asker, failed.code, NULL, NULL, failed.message, effects);
+}
+
+/* The copy is still being made, which ends, or some of it was fetched for the first time. */
+static void
+note_progress (struct reel_core *core, uint64_t bytes, uint64_t offset)
+{
+    if (bytes > 0 && offset < core->copy_next)
+        return;
+    core->copy_heard_us = core->now.monotonic_us;
+    if (bytes > 0)
+        core->copy_next = offset + PIECE_BYTES;
+}
+
 enum reel_status
 reel_backup_reply (struct reel_core *core, const struct reel_asker *asker, const struct reel_core_reading *reading,
                    struct reel_effects *effects)
@@ -70,13 +93,12 @@ reel_backup_reply (struct reel_core *core, const struct reel_asker *asker, const
     bool current = core->copy != 0 && (!reel_message_has (in, REEL_F_COPY) || in->value[REEL_F_COPY].u == core->copy);
     if (reading->status != REEL_OK) {
         enum reel_status status = current ? drop (core, effects) : REEL_OK;
-        return status == REEL_OK
-                   ? reel_request_refuse (core, asker, "internal", NULL, NULL,
-                                          "the copy of the journal could not be made: is its disk full?", effects)
-                   : status;
+        return status == REEL_OK ? refuse_failed (core, asker, reading->body, effects) : status;
     }
     uint64_t bytes = reading->page.next;
     bool fetched = bytes > 0 && offset >= bytes; /* by whoever asks for what comes after it */
+    if (current)
+        note_progress (core, bytes, offset);
     reel_buf_clear (&core->receipt);
     reel_pack_bin (&core->receipt, reading->body);
     if (reel_buf_status (&core->receipt) != REEL_OK)

@@ -143,7 +143,8 @@ struct reel_core {
     /* --- this process's --- */
     bool started;
     uint64_t copy;          /* of the journal, that a client is fetching; 0: none */
-    int64_t copy_heard_us;  /* monotonic: when it last asked for some of it */
+    int64_t copy_heard_us;  /* monotonic: when it last got on with it */
+    uint64_t copy_next;     /* the offset from which on a piece is one that was not fetched before */
     uint64_t snapshot_next; /* workflows accepted before that seq are in the snapshot under way */
     struct reel_peer **peers;
     size_t peer_count, peer_cap;

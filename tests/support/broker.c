@@ -786,7 +786,9 @@ answer (struct broker *broker, const struct reel_read *read, struct reel_slice c
     case REEL_READ_BACKUP: read_backup (broker, read, &body, &reading.page); break;
     case REEL_READ_BACKUP_ENDS: broker->copy = 0; break;
     }
-    reading.body = gone ? REEL_SLICE_NONE : reel_buf_slice (&body);
+    reading.body = !gone                            ? reel_buf_slice (&body)
+                   : read->kind == REEL_READ_BACKUP ? reel_slice_text ("for a reason")
+                                                    : REEL_SLICE_NONE;
     reading.status = gone ? REEL_NOT_FOUND : REEL_OK;
     reading.read = read;
     if (broker->readings_again > 0) {

@@ -445,6 +445,39 @@ START_TEST (backup_that_nobody_fetches)
 }
 END_TEST
 
+/* Nor may one keep it by asking for the same again and again, while others wait. */
+START_TEST (backup_that_does_not_get_on)
+{
+    char header[128];
+    broker.copy_bytes = (3 << 20) + 5;
+    broker_start (&broker);
+    broker_client (&broker, "c", "BACKUP", "{}", NULL);
+    snprintf (header, sizeof header, "{'copy':%s}", broker_header (&broker, "/copy"));
+    broker_pass_ms (&broker, 59999);
+    broker_client (&broker, "c", "BACKUP", header, NULL);
+    uint64_t copy = broker.copy;
+    for (unsigned long offset = 1 << 20; offset <= 3 << 20; offset += 1 << 20) {
+        broker_pass_ms (&broker, 30000);
+        snprintf (header, sizeof header, "{'copy':%llu,'offset':%lu}", (unsigned long long) copy, offset);
+        broker_client (&broker, "c", "BACKUP", header, NULL);
+        ck_assert_str_eq (broker_header (&broker, "/bytes"), "3145733");
+    }
+    for (int second = 1; second < 60; second++) {
+        broker_pass_ms (&broker, 1000);
+        snprintf (header, sizeof header, "{'copy':%llu,'offset':%d}", (unsigned long long) copy, second << 15);
+        broker_client (&broker, "c", "BACKUP", header, NULL);
+        ck_assert_str_eq (broker_header (&broker, "/bytes"), "3145733");
+        broker_client (&broker, "d", "BACKUP", "{}", NULL);
+        ck_assert_str_eq (broker_header (&broker, "/code"), "'overloaded'");
+    }
+    broker_pass_ms (&broker, 1000);
+    broker_client (&broker, "c", "BACKUP", header, NULL);
+    ck_assert_str_eq (broker_header (&broker, "/code"), "'bad_state'");
+    broker_client (&broker, "d", "BACKUP", "{}", NULL);
+    ck_assert_str_eq (broker_header (&broker, "/bytes"), "0");
+}
+END_TEST
+
 START_TEST (backup_without_room)
 {
     struct reel_shell_stats shell = {.journal_bytes = 100, .disk_reserve_bytes = 10, .disk_free_bytes = 109};
@@ -464,6 +497,7 @@ START_TEST (backup_that_fails)
     broker.readings_gone = true;
     broker_client (&broker, "c", "BACKUP", "{}", NULL);
     ck_assert_str_eq (broker_header (&broker, "/code"), "'internal'");
+    ck_assert_str_eq (broker_header (&broker, "/message"), "'the copy of the journal could not be made: for a reason'");
     broker.readings_gone = false;
     broker_client (&broker, "c", "BACKUP", "{}", NULL);
     ck_assert_str_eq (broker_header (&broker, "/bytes"), "0");
@@ -520,6 +554,7 @@ main (void)
     tcase_add_test (tests, final_record_stands_alone);
     tcase_add_test (tests, backup_in_pieces);
     tcase_add_test (tests, backup_that_nobody_fetches);
+    tcase_add_test (tests, backup_that_does_not_get_on);
     tcase_add_test (tests, backup_without_room);
     tcase_add_test (tests, backup_that_fails);
     tcase_add_test (tests, backup_of_another);

@@ -293,6 +293,32 @@ START_TEST (repeats)
 }
 END_TEST
 
+/* A copy that is not there says what it failed of; the journal goes on. */
+START_TEST (copy_that_fails)
+{
+    static const struct {
+        enum disk_operation operation;
+        const char *message;
+    } failures[] = {{DISK_READ, "the journal cannot be read"}, {DISK_WRITE, "it cannot be written"}};
+    struct reel_journal *journal = open_journal ();
+    struct reel_error err = {0};
+    struct reel_buf out = {0};
+    uint64_t bytes;
+    for (int i = 0; i < 10; i++)
+        append (journal);
+    reel_journal_close (&journal);
+    journal = open_journal (); /* what it has in memory it need not read */
+    ck_assert_int_eq (reel_journal_backup (journal, 7, 0, 1000, &out, &bytes, &err), REEL_OK);
+    disk_fail_at (disk, failures[_i].operation, 1, false);
+    ck_assert_int_eq (reel_journal_rest (journal, false, &err), REEL_OK);
+    ck_assert_int_eq (reel_journal_backup (journal, 7, 0, 1000, &out, &bytes, &err), REEL_NOT_FOUND);
+    ck_assert_msg (strstr (err.message, failures[_i].message) != NULL, "%s", err.message);
+    append (journal);
+    reel_journal_close (&journal);
+    reel_buf_free (&out);
+}
+END_TEST
+
 /* A second opener is kept out here, too. */
 START_TEST (locks)
 {
@@ -320,6 +346,7 @@ main (void)
     tcase_add_test (tests, fails_when_told);
     tcase_add_test (tests, fills_up);
     tcase_add_test (tests, repeats);
+    tcase_add_loop_test (tests, copy_that_fails, 0, 2);
     tcase_add_test (tests, locks);
     suite_add_tcase (suite, tests);
     SRunner *runner = srunner_create (suite);

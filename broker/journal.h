@@ -47,6 +47,8 @@ struct reel_journal_batch {
 struct reel_journal_setup {
     const char *directory;
     const char *vfs; /* the VFS of SQLite that is the disk, and has the directory already; NULL: the system's */
+    bool look_only;  /* there is a journal, to be read and not to be changed by a byte; it is opened for writing all the
+                      * same, since that is how SQLite keeps others out */
 };
 
 /*

@@ -146,6 +146,13 @@ make_files (const struct reel_journal *journal, const char *directory, struct re
     return status == REEL_OK ? reel_journal_make_file (journal->tail_path, err) : status;
 }
 
+bool
+reel_journal_has_file (const struct reel_journal *journal, const char *path)
+{
+    int there = 0;
+    return journal->vfs->xAccess (journal->vfs, path, SQLITE_ACCESS_EXISTS, &there) == SQLITE_OK && there != 0;
+}
+
 static char *
 join (const char *directory, const char *name)
 {
@@ -196,19 +203,38 @@ fail_open (struct reel_journal *journal, struct reel_error *err)
     }
 }
 
+/* At the close SQLite would write the log into the database, and remove it; one that it made itself may go. */
+static enum reel_status
+leave_log (struct reel_journal *journal, struct reel_error *err)
+{
+    sqlite3_file *log = NULL;
+    sqlite3_int64 bytes = 0;
+    int code = sqlite3_file_control (journal->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (code == SQLITE_OK && log && log->pMethods)
+        code = log->pMethods->xFileSize (log, &bytes);
+    if (code == SQLITE_OK)
+        code = sqlite3_db_config (journal->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, bytes > 0, NULL);
+    return code == SQLITE_OK ? REEL_OK : reel_journal_fail (journal, "set it up", err);
+}
+
 /* Exclusive before the write-ahead log: then SQLite needs no shared memory, and nobody else gets in. */
 static enum reel_status
 set_up (struct reel_journal *journal, struct reel_error *err)
 {
-    static const char sql[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
-                              "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;"
+    static const char own_sql[] =
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;";
+    static const char look_sql[] = "PRAGMA locking_mode = EXCLUSIVE; SELECT count (*) FROM sqlite_schema;";
+    static const char sql[] = "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;"
                               "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA secure_delete = OFF;";
-    if (sqlite3_exec (journal->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_exec (journal->db, journal->look_only ? look_sql : own_sql, NULL, NULL, NULL) != SQLITE_OK
+        || sqlite3_exec (journal->db, sql, NULL, NULL, NULL) != SQLITE_OK)
         return fail_open (journal, err);
     (void) sqlite3_wal_hook (journal->db, count_log_pages, journal);
     if (REEL_MUTANT_IS (5))
         return sqlite3_exec (journal->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL) == SQLITE_OK ? REEL_OK
                                                                                                      : REEL_IO;
+    if (journal->look_only)
+        return leave_log (journal, err);
     if (!pragma_is (journal->db, "PRAGMA journal_mode", "wal") || !pragma_is (journal->db, "PRAGMA synchronous", "2")
         || !pragma_is (journal->db, "PRAGMA locking_mode", "exclusive"))
         return is_out_of_memory (journal)
@@ -311,16 +337,19 @@ open_all (struct reel_journal *journal, const struct reel_journal_setup *setup, 
     journal->tail_path = join (setup->directory, "journal.tail");
     if (!journal->vfs || !journal->path || !journal->tail_path)
         return REEL_NO_MEMORY;
-    enum reel_status status = setup->vfs ? REEL_OK : make_files (journal, setup->directory, err);
+    journal->look_only = setup->look_only;
+    enum reel_status status = setup->vfs || setup->look_only ? REEL_OK : make_files (journal, setup->directory, err);
     if (status != REEL_OK)
         return status;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+                | (setup->look_only ? 0 : SQLITE_OPEN_CREATE);
     if (sqlite3_open_v2 (journal->path, &journal->db, flags, setup->vfs) != SQLITE_OK)
         return journal->db ? fail_open (journal, err) : REEL_NO_MEMORY;
     struct reel_journal_tail tail;
     if ((status = set_up (journal, err)) != REEL_OK || (status = reel_journal_format_check (journal, err)) != REEL_OK
         || (status = prepare (journal, err)) != REEL_OK || (status = reel_journal_keep_open (journal, err)) != REEL_OK
-        || (status = find_end (journal, err)) != REEL_OK || (status = reel_journal_settle (journal, err)) != REEL_OK
+        || (status = find_end (journal, err)) != REEL_OK
+        || (!setup->look_only && (status = reel_journal_settle (journal, err)) != REEL_OK)
         || (status = reel_journal_tail_open (journal, &tail, err)) != REEL_OK
         || (status = check_tail (journal, &tail, err)) != REEL_OK)
         return status;
@@ -331,7 +360,7 @@ open_all (struct reel_journal *journal, const struct reel_journal_setup *setup, 
     if (!journal->copy.path)
         return REEL_NO_MEMORY;
     reel_journal_copy_close (journal);
-    if (!setup->vfs && !sync_directory (setup->directory))
+    if (!setup->vfs && !setup->look_only && !sync_directory (setup->directory))
         return reel_error_set (err, REEL_IO, "journal_failed", NULL, "%s: %s", setup->directory, strerror (errno));
     return REEL_OK;
 }
@@ -464,6 +493,7 @@ reel_journal_append (struct reel_journal *journal, const struct reel_journal_bat
 {
     if (journal->failed)
         return refuse_failed (journal, err);
+    REEL_ASSERT (!journal->look_only);
     if (batch->epoch < journal->epoch && !REEL_MUTANT_IS (7))
         return reel_error_set (err, REEL_INVALID, "stale_epoch", NULL,
                                "%s is at epoch %llu: this broker, at %llu, is over", journal->path,

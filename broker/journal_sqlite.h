@@ -97,7 +97,8 @@ struct reel_journal {
     sqlite3_file *tail;   /* NULL: not open */
     uint64_t tail_number; /* that it held when it was synced, or opened */
     bool failed;          /* nothing is tried again after a failure of the disk */
-    uint64_t number;      /* of the last batch; 0: none */
+    bool look_only;
+    uint64_t number; /* of the last batch; 0: none */
     uint64_t last_seq;
     uint64_t epoch;
     uint8_t chain[REEL_CHAIN_BYTES];
@@ -139,6 +140,8 @@ enum reel_status reel_journal_chain_before (struct reel_journal *journal, uint64
 void reel_journal_link (uint8_t chain[REEL_CHAIN_BYTES], uint64_t number, const struct reel_journal_batch *batch);
 /* The row that the columns hold; false: it is not what was written. */
 bool reel_journal_take_row (sqlite3_stmt *statement, struct reel_journal_row *row);
+/* Is there such a file, with something in it? */
+bool reel_journal_has_file (const struct reel_journal *journal, const char *path);
 /* Makes durable what was found at the opening (journal_sqlite_settle.c). */
 enum reel_status reel_journal_settle (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
 /* Makes an empty file, readable by nobody else, unless it is there. */
@@ -165,7 +168,8 @@ void reel_journal_note (struct reel_journal *journal, uint64_t number, uint64_t 
 #define REEL_JOURNAL_ROW                                                                                               \
     "accepted_seq, ended_seq, workflow_id, origin, status, submitted_us, started_us, finished_us, deliveries"
 
-/* Makes the tables in an empty database, brings those of an earlier format up to this one, refuses others. */
+/* Makes the tables in an empty database, brings those of an earlier format up to this one, refuses others. Where the
+ * journal is only looked at, in a transaction that is not committed. */
 enum reel_status reel_journal_format_check (struct reel_journal *journal, struct reel_error *err) REEL_MUST_USE;
 
 /* --- what is retained ------------------------------------------------------------------------ */

@@ -52,7 +52,7 @@ reel_journal_copy_close (struct reel_journal *journal)
     drop (copy);
     copy->number = 0;
     copy->failure = SQLITE_OK;
-    if (copy->path)
+    if (copy->path && !journal->look_only)
         (void) journal->vfs->xDelete (journal->vfs, copy->path, 0);
 }
 

@@ -19,8 +19,7 @@
     "CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), first_seq INTEGER NOT NULL,"                            \
     " kept_number INTEGER NOT NULL, kept_chain BLOB NOT NULL, snapshot_number INTEGER NOT NULL);"                      \
     "INSERT INTO head VALUES (1, 1, 1, zeroblob (32), 0);"                                                             \
-    "PRAGMA user_version = 2;"                                                                                         \
-    "COMMIT;"
+    "PRAGMA user_version = 2;"
 
 static const char create_sql[] = "BEGIN IMMEDIATE;"
                                  "CREATE TABLE batch (number INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL,"
@@ -77,6 +76,14 @@ run_sql (struct reel_journal *journal, const char *sql)
     return sqlite3_exec (journal->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
+/* What is not committed stays in memory, however much it is, and ends with the connection. */
+static bool
+change (struct reel_journal *journal, const char *sql)
+{
+    return journal->look_only ? run_sql (journal, "PRAGMA cache_spill = OFF;") && run_sql (journal, sql)
+                              : run_sql (journal, sql) && run_sql (journal, "COMMIT;");
+}
+
 enum reel_status
 reel_journal_format_check (struct reel_journal *journal, struct reel_error *err)
 {
@@ -89,14 +96,14 @@ reel_journal_format_check (struct reel_journal *journal, struct reel_error *err)
         || !read_number (journal, "PRAGMA user_version", &format))
         return reel_journal_fail (journal, "open it", err);
     if (tables == 0 && application == 0 && format == 0)
-        return run_sql (journal, create_sql) ? REEL_OK : reel_journal_fail (journal, "make its tables", err);
+        return change (journal, create_sql) ? REEL_OK : reel_journal_fail (journal, "make its tables", err);
     if (application != APPLICATION_ID)
         return reel_error_set (
             err, REEL_INVALID, "journal_foreign", NULL,
             "%s is not a journal of reel, or damaged: restore the directory from a backup, or name another one",
             journal->path);
     if (format == 1)
-        return run_sql (journal, upgrade_sql) ? REEL_OK : reel_journal_fail (journal, "bring it to format 2", err);
+        return change (journal, upgrade_sql) ? REEL_OK : reel_journal_fail (journal, "bring it to format 2", err);
     if (format != FORMAT)
         return reel_error_set (err, REEL_INVALID, "journal_format", NULL,
                                "%s has format %lld, and this version of reel knows those up to %d: use the version "

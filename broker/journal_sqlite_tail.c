@@ -59,7 +59,8 @@ fail (struct reel_journal *journal, int code, struct reel_error *err)
 static int
 open_file (struct reel_journal *journal)
 {
-    const int flags = SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW;
+    const int flags = SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW
+                      | (journal->look_only ? 0 : SQLITE_OPEN_CREATE);
     sqlite3_file *file = calloc (1, (size_t) journal->vfs->szOsFile);
     if (!file)
         return SQLITE_NOMEM;
@@ -76,6 +77,9 @@ reel_journal_tail_open (struct reel_journal *journal, struct reel_journal_tail *
 {
     uint8_t bytes[TAIL_BYTES];
     sqlite3_int64 size = 0;
+    *tail = (struct reel_journal_tail){0};
+    if (journal->look_only && !reel_journal_has_file (journal, journal->tail_path))
+        return REEL_OK;
     int code = open_file (journal);
     if (code == SQLITE_NOMEM)
         return REEL_NO_MEMORY;
@@ -86,7 +90,6 @@ reel_journal_tail_open (struct reel_journal *journal, struct reel_journal_tail *
     if (code != SQLITE_OK)
         return fail (journal, code, err);
     journal->tail_number = journal->number;
-    *tail = (struct reel_journal_tail){0};
     if (size != 0 && (size != TAIL_BYTES || (!is_blank (bytes) && !decode (bytes, tail))))
         return reel_error_set (
             err, REEL_INVALID, "journal_damaged", NULL,

@@ -159,8 +159,9 @@ reel_recovery_verify (const struct reel_journal_setup *setup, struct reel_error 
     enum reel_status status = setup->vfs ? REEL_OK : find_journal (setup->directory, err);
     if (status == REEL_OK)
         status = reel_core_create (&core_setup, &core);
+    const struct reel_journal_setup look = {.directory = setup->directory, .vfs = setup->vfs, .look_only = true};
     if (status == REEL_OK)
-        status = reel_recovery_run (setup, core, &journal, &recovered, err);
+        status = reel_recovery_run (&look, core, &journal, &recovered, err);
     if (status == REEL_OK)
         status = reel_journal_check (journal, err);
     if (status == REEL_OK)

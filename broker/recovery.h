@@ -21,8 +21,7 @@ enum reel_status reel_recovery_run (const struct reel_journal_setup *setup, stru
 /*
  * Reads a journal from its first batch to its last, checks the chain of their hashes against what the journal's head
  * says was committed, and replays every record. Prints on standard output what it holds. REEL_OK: it is whole.
- * REEL_NOT_FOUND: there is none in that directory (err). Otherwise as above. Nothing in it is changed but what any
- * opening does (the write-ahead log of a broker that was killed is taken in).
+ * REEL_NOT_FOUND: there is none in that directory (err). Otherwise as above. Nothing in it is changed.
  */
 enum reel_status reel_recovery_verify (const struct reel_journal_setup *setup, struct reel_error *err) REEL_MUST_USE;
 

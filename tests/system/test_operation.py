@@ -1,5 +1,7 @@
 """What an operator does with the processes: checks a journal, starts and stops under a service manager."""
+import hashlib
 import os
+import pathlib
 import resource
 import shutil
 import signal
@@ -48,6 +50,41 @@ class Verify(harness.TestCase):
         self.assertEqual(0, self.verify()[0])
         self.stage.broker()
         self.assertEqual("waits", self.stage.ask(b"GET", {"workflow_id": "waits"})[1]["workflow_id"])
+
+    def contents(self):
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.data.iterdir()}
+
+    def test_nothing_is_changed(self):
+        """Neither the log of a broker that was killed, nor what another left half done, nor an earlier format."""
+        self.fill()
+        (self.data / "backup.db").write_bytes(b"half a copy")
+        before = self.contents()
+        self.assertGreater((self.data / "journal.db-wal").stat().st_size, 0)
+        for tail in (True, False):
+            if not tail:
+                (self.data / "journal.tail").unlink()
+                del before["journal.tail"]
+            code, output, errors = self.verify()
+            self.assertEqual(0, code, errors)
+            self.assertIn("is whole", output)
+            self.assertEqual(before, self.contents())
+        shutil.rmtree(self.data)
+        for journal in sorted((pathlib.Path(os.environ["REEL_SOURCE"]) / "tests" / "vectors" / "journals").glob("[0-9]*")):
+            with self.subTest(format=journal.name):
+                self.data.mkdir()
+                for name in ("journal.db", "journal.tail"):
+                    shutil.copyfile(journal / name, self.data / name)
+                before = self.contents()
+                code, output, errors = self.verify()
+                self.assertEqual(0, code, errors)
+                self.assertIn("11 workflows live, 5 ended", output)
+                self.assertEqual(before, self.contents())
+                # No more does one that is found wanting.
+                os.truncate(self.data / "journal.db", (self.data / "journal.db").stat().st_size - 16384)
+                before = self.contents()
+                self.assertNotEqual(0, self.verify()[0])
+                self.assertEqual(before, self.contents())
+                shutil.rmtree(self.data)
 
     def test_each_damaged_batch_is_found(self):
         self.fill()

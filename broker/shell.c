@@ -81,6 +81,7 @@ struct reel_shell {
     int64_t stopping_us;       /* since when, in the clock's time */
     bool crowded;              /* connections are being refused */
     uint64_t connections_most; /* since memory was given back */
+    unsigned trims;            /* how often it is to be given back yet, a beat between */
     bool disk_low;
     char *data;
     uint64_t epoch;
@@ -271,10 +272,14 @@ static void
 give_back_memory (struct reel_shell *shell)
 {
     uint64_t connections = all_connections (shell);
-    if (connections + TRIM_CONNECTIONS > shell->connections_most)
+    if (connections + TRIM_CONNECTIONS <= shell->connections_most) {
+        shell->connections_most = connections;
+        shell->trims = 2; /* and a beat later, when libzmq has let go of the last one, too */
+    }
+    if (shell->trims == 0)
         return;
     (void) malloc_trim (0);
-    shell->connections_most = connections;
+    shell->trims--;
 }
 
 static enum reel_status

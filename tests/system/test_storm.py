@@ -1,7 +1,8 @@
 """A thousand clients and a hundred workers that all come at once, again and again: the broker is as it was.
 
-REEL_STORMS says how often (3). Every descriptor is closed afterwards, and memory is back: within 10 % of what a broker
-had that never saw so many, and from then on within 5 %. Sanitizers keep what is freed, so there it is not looked at.
+REEL_STORMS says how often (3). Every descriptor is closed afterwards, and memory is back: within 5 % of what it was before
+the first storm. By then a few have come and gone: the code that sees them off is a part of what is resident, and in memory
+only when it has run. Sanitizers keep what is freed, so there it is not looked at.
 """
 import os
 import resource
@@ -13,7 +14,7 @@ import zmq
 import harness
 from harness import until
 
-CLIENTS, WORKERS = 1000, 100
+CLIENTS, WORKERS, FEW = 1000, 100, 10
 PING = [b"REEL1", b"PING", msgpack.packb({})]
 
 
@@ -50,16 +51,16 @@ class Storm(harness.TestCase):
         """Counts descriptors and memory around each storm."""
         self.asker = self.stage.socket(zmq.REQ, "client")
         self.assertEqual(1, self.gauges()["client_connections"])
-        before, sizes = self.descriptors(), [self.resident_kib()]
-        most = 1.10 * sizes[0]
+        before = self.descriptors()
+        storm(FEW)
+        self.calm(before)
+        sizes = [self.resident_kib()]
         for _ in range(self.storms):
             storm()
             self.calm(before)
             if not sanitized():
-                until(lambda: self.resident_kib() <= most,  # pylint: disable=cell-var-from-loop
-                      f"memory, once {sizes} KiB, is back", 20)
+                until(lambda: self.resident_kib() <= 1.05 * sizes[0], f"memory, once {sizes} KiB, is back", 20)
             sizes.append(self.resident_kib())
-            most = 1.05 * sizes[1]
         print(f"{self.id()}: {self.storms} storms, resident KiB before and after: {sizes}", flush=True)
 
     def come(self, which, count):
@@ -68,8 +69,8 @@ class Storm(harness.TestCase):
     def test_clients(self):
         self.broker = self.stage.broker()
 
-        def storm():
-            clients = self.come("client", CLIENTS)
+        def storm(count=CLIENTS):
+            clients = self.come("client", count)
             for client in clients:
                 client.send_multipart(PING)
             for client in clients:
@@ -80,17 +81,17 @@ class Storm(harness.TestCase):
         self.weather(storm)
 
     def test_workers(self):
-        self.broker = self.stage.broker("--lease-ms", "1000", "--heartbeat-ms", "200")
+        self.broker = self.stage.broker("--lease-ms", "3000", "--heartbeat-ms", "200")
         instances = [os.urandom(16) for _ in range(WORKERS)]
 
-        def storm():
-            workers = self.come("worker", WORKERS)
+        def storm(count=WORKERS):
+            workers = self.come("worker", count)
             for worker, instance in zip(workers, instances):
                 worker.send_multipart([b"REEL1", b"READY", msgpack.packb(
                     {"name": "w", "instance": instance, "slots": 1, "modalities": ["none"]})])
             for worker in workers:
                 self.assertEqual(b"WELCOME", worker.recv_multipart()[1])
-            self.assertEqual(WORKERS, self.gauges()["workers"])
+            self.assertEqual(count, self.gauges()["workers"])
             for worker in workers:
                 worker.close(0)
 

@@ -40,6 +40,7 @@
 #define REEL_ABANDONED_MAX 64                  /* calls of C functions that were given up and have not returned */
 #define REEL_DISPATCH_BYTES_MAX (64u << 10)    /* what a worker says of their adapters */
 #define REEL_PROVENANCE_BYTES_MAX (256u << 10) /* of a submission: it travels in a header, beside a checkpoint */
+#define REEL_WORKERS_BYTES_MAX (1023u << 10)   /* what all workers say of themselves: it is shown in a header */
 #define REEL_LEASES_MAX 4096                   /* leases (and so slots) of one worker */
 #define REEL_LIST_LIMIT_MAX 1000               /* rows of one LIST */
 #define REEL_LIST_LIMIT_DEFAULT 100

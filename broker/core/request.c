@@ -576,10 +576,16 @@ on_workers (struct reel_core *core, const struct reel_asker *asker, struct reel_
 {
     reel_buf_clear (&core->receipt);
     reel_pack_array (&core->receipt, (uint32_t) core->peer_count);
-    for (size_t i = 0; i < core->peer_count; i++)
+    for (size_t i = 0; i < core->peer_count && core->receipt.len <= REEL_WORKERS_BYTES_MAX; i++)
         reel_worker_row (&core->receipt, core->peers[i]);
     if (reel_buf_status (&core->receipt) != REEL_OK)
         return REEL_NO_MEMORY;
+    if (core->receipt.len > REEL_WORKERS_BYTES_MAX && !REEL_MUTANT_IS (83))
+        return reel_request_refuse (
+            core, asker, "too_large", NULL, NULL,
+            "what the workers say of themselves is larger than 1023 KiB, which is the limit of an "
+            "answer",
+            effects);
     struct reel_message *ok = reel_request_begin (core, asker);
     reel_message_set (ok, REEL_F_WORKERS, reel_buf_slice (&core->receipt));
     return reel_request_reply (core, asker, effects);

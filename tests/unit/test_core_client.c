@@ -1143,6 +1143,26 @@ START_TEST (workers)
 }
 END_TEST
 
+/* The answer ends before its header would be too large for who asks. */
+START_TEST (workers_who_say_too_much)
+{
+    struct reel_buf ready = {0};
+    reel_buf_printf (&ready, "{'name':'v','slots':1,'modalities':[],'dispatch':{'x':'%0*d'}}%c", 65000, 0, 0);
+    for (char peer[] = "a"; peer[0] <= 'q'; peer[0]++) {
+        ck_assert_int_eq (reel_buf_status (&ready), REEL_OK);
+        broker_forget (&broker);
+        broker_client (&broker, "c", "WORKERS", "{}", NULL);
+        ck_assert (broker.sent[broker.sent_count - 1].command == REEL_OK_WORKERS);
+        ck_assert_uint_le (broker.sent[broker.sent_count - 1].header.len, REEL_HEADER_BYTES_MAX);
+        broker_worker (&broker, peer, "READY", (const char *) ready.data, NULL);
+    }
+    broker_forget (&broker);
+    broker_client (&broker, "c", "WORKERS", "{}", NULL);
+    broker_expect (&broker, "c ERROR {'code':'too_large',...");
+    reel_buf_free (&ready);
+}
+END_TEST
+
 START_TEST (stats)
 {
     six ();
@@ -1262,6 +1282,7 @@ main (void)
     tcase_add_test (tests, events_by_pages);
     tcase_add_test (tests, events_of_one_workflow);
     tcase_add_test (tests, workers);
+    tcase_add_test (tests, workers_who_say_too_much);
     tcase_add_test (tests, stats);
     tcase_add_test (tests, stats_of_the_shell);
     tcase_add_test (tests, ping);

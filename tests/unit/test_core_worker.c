@@ -427,6 +427,30 @@ START_TEST (hand_out_goes_round_past_the_busy)
 }
 END_TEST
 
+/* The shell has room for more to any worker but the one that is named. */
+static bool
+has_room (void *context, struct reel_slice peer)
+{
+    return !reel_slice_is (peer, context);
+}
+
+START_TEST (hand_out_goes_round_past_who_has_enough)
+{
+    char full[] = "v";
+    broker.setup.has_room = has_room;
+    broker.setup.has_room_context = full;
+    broker_restart (&broker);
+    broker_ready (&broker, "u", 9, "'echo'");
+    broker_ready (&broker, "v", 9, "'echo'");
+    broker_ready (&broker, "w", 9, "'echo'");
+    ck_assert_str_eq (shares (4), "uwuw");
+    full[0] = 'x'; /* it has read on */
+    broker_submit (&broker, WORKFLOW ("x", STEP ("a", "echo")));
+    broker_submit (&broker, WORKFLOW ("y", STEP ("a", "echo")));
+    ck_assert_str_eq (broker.sent[broker.sent_count - 1].peer, "v");
+}
+END_TEST
+
 START_TEST (hand_out_at_once_fills_one_worker)
 {
     for (int i = 0; i < 4; i++) {
@@ -1236,6 +1260,7 @@ main (void)
     tcase_add_test (tests, hand_out_goes_round);
     tcase_add_test (tests, hand_out_goes_round_while_others_wait);
     tcase_add_test (tests, hand_out_goes_round_past_the_busy);
+    tcase_add_test (tests, hand_out_goes_round_past_who_has_enough);
     tcase_add_test (tests, hand_out_at_once_fills_one_worker);
     tcase_add_test (tests, hand_out_stops_when_its_effects_are_full);
     tcase_add_test (tests, report_of_every_kind);

@@ -234,6 +234,8 @@ static const struct {
     {"larger than # MiB, or (`path`) `provenance` or `receipt` than # KiB",
      {REEL_DOCUMENT_BYTES_MAX >> 20, REEL_RECEIPT_BYTES_MAX >> 10}},
     {"`provenance` or `receipt` than # KiB", {REEL_PROVENANCE_BYTES_MAX >> 10, 0}},
+    {"more than # KiB of them are `too_large`", {REEL_WORKERS_BYTES_MAX >> 10, 0}},
+    {"or what WORKERS would show than # KiB", {REEL_WORKERS_BYTES_MAX >> 10, 0}},
     {"`resumable` or `neither`, in at most # KiB", {REEL_DISPATCH_BYTES_MAX >> 10, 0}},
     {"A report is at most # MiB and # events", {REEL_REPORT_BYTES_MAX >> 20, REEL_REPORT_EVENTS_MAX}},
     {"at most # steps, a step at most # dependencies", {REEL_STEPS_MAX, REEL_DEPENDS_MAX}},

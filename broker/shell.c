@@ -53,6 +53,7 @@
 #define PAUSE_US_MAX 1000000
 /* When so many fewer are connected than there were, their memory is given back. */
 #define TRIM_CONNECTIONS 64
+#define TRIM_CONNECTIONS_REST 8 /* and they were the most of them */
 
 enum { CLIENT, WORKER, EVENTS, SOCKET_COUNT };
 
@@ -272,7 +273,8 @@ static void
 give_back_memory (struct reel_shell *shell)
 {
     uint64_t connections = all_connections (shell);
-    if (connections + TRIM_CONNECTIONS <= shell->connections_most) {
+    uint64_t gone = shell->connections_most - connections;
+    if (gone >= TRIM_CONNECTIONS || (gone >= TRIM_CONNECTIONS_REST && gone > connections)) {
         shell->connections_most = connections;
         shell->trims = 2; /* and a beat later, when libzmq has let go of the last one, too */
     }

@@ -80,6 +80,31 @@ class Storm(harness.TestCase):
 
         self.weather(storm)
 
+    @unittest.skipIf(sanitized(), "memory is not looked at")
+    def test_clients_that_leave_in_two_parts(self):
+        """What is left after the most of them have gone is given back, too."""
+        self.storms = 1
+        self.broker = self.stage.broker()
+        beats = self.stage.socket(zmq.SUB, "events", "beat")
+
+        def storm(count=WORKERS):
+            clients = self.come("client", count)
+            for part in (clients[:2 * count // 3], clients[2 * count // 3:]):
+                for client in part:
+                    client.send_multipart(PING)
+                for client in part:
+                    self.assertEqual(b"OK", client.recv_multipart()[1])
+            for part in (clients[:2 * count // 3], clients[2 * count // 3:]):
+                for client in part:
+                    client.close(0)
+                until(lambda: self.gauges()["client_connections"] <= 1 + count - 2 * count // 3, "a part has gone")
+                while beats.poll(0):
+                    beats.recv_multipart()
+                for _ in range(2):
+                    beats.recv_multipart()
+
+        self.weather(storm)
+
     def test_workers(self):
         self.broker = self.stage.broker("--lease-ms", "3000", "--heartbeat-ms", "200")
         instances = [os.urandom(16) for _ in range(WORKERS)]

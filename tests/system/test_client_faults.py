@@ -131,6 +131,17 @@ class Scripted(harness.TestCase):
         fake = self.broker(answer)
         self.reel("ping", "--timeout-ms", "200", code=EX_TEMPFAIL)
 
+    def test_a_page_of_a_list_may_be_empty(self):
+        row = {"workflow_id": "w", "status": "succeeded", "seq": 3, "submitted_us": 1, "started_us": None, "finished_us": 2,
+               "deliveries": 0, "origin": None}
+        pages = {0: ([], 900), 900: ([], 500), 500: ([row], 3), 3: ([], 3)}  # the last one leads nowhere
+
+        def answer(_, header, __):
+            rows, following = pages[header.get("after", 0)]
+            return reply(b"OK", {"workflows": rows, "next": following}, request=header)
+        self.broker(answer)
+        self.assertEqual([row], self.reel("list", "--status", "succeeded", "--all", code=0).rows)
+
     def test_not_ready_is_said(self):
         self.broker(lambda _, header, __: reply(b"OK", {"version": "1", "epoch": 1, "ready": False, "paused": False},
                                                 request=header))

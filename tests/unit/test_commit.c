@@ -253,6 +253,25 @@ START_TEST (readings_in_pieces)
 }
 END_TEST
 
+/* It is no failure of the journal, and says why. */
+START_TEST (copy_that_fails)
+{
+    char path[128];
+    (void) snprintf (path, sizeof path, "%s/backup.db", directory);
+    ck_assert_int_eq (mkdir (path, 0700), 0);
+    add_read (REEL_READ_BACKUP, 7, 0, "first");
+    add_read (REEL_READ_EVENTS, 0, 0, "second");
+    reel_commit_hand (commit, &batch);
+    ck_assert_int_eq (take_back (), REEL_OK);
+    const struct reel_core_reading *reading = &batch.readings[0];
+    ck_assert_int_eq (reading->status, REEL_NOT_FOUND);
+    ck_assert_uint_gt (reading->body.len, 0);
+    ck_assert_ptr_nonnull (memmem (reading->body.data, reading->body.len, "it cannot be written", 20));
+    ck_assert_int_eq (batch.readings[1].status, REEL_OK);
+    ck_assert_uint_eq (batch.readings[1].body.len, 0);
+}
+END_TEST
+
 START_TEST (failure_is_final)
 {
     add_ended (3, 1);
@@ -297,6 +316,7 @@ main (void)
     tcase_add_test (tcase, stopping_ends_what_is_under_way);
     tcase_add_test (tcase, readings);
     tcase_add_test (tcase, readings_in_pieces);
+    tcase_add_test (tcase, copy_that_fails);
     tcase_add_test (tcase, failure_is_final);
     tcase_add_test (tcase, no_descriptor_is_left);
     suite_add_tcase (suite, tcase);

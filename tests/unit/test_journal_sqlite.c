@@ -529,6 +529,29 @@ START_TEST (very_long_workflow)
 }
 END_TEST
 
+/* Who begins further back than another did goes on from where that one has come. */
+START_TEST (one_workflow_for_two_readers)
+{
+    struct reel_buf out = {0};
+    open_it ();
+    append_events (20, 1);
+    struct reel_journal_page late = workflow_page (20, 10, 5, 1 << 20, &out);
+    expect_events (&out, 5, 11, 1);
+    reel_buf_clear (&out);
+    struct reel_journal_page early = workflow_page (20, 2, 5, 1 << 20, &out);
+    expect_events (&out, 5, 3, 1);
+    reel_buf_clear (&out);
+    late = workflow_page (20, late.next, 5, 1 << 20, &out);
+    expect_events (&out, 5, 16, 1);
+    ck_assert (!late.more);
+    reel_buf_clear (&out);
+    early = workflow_page (20, early.next, 20, 1 << 20, &out);
+    expect_events (&out, 13, 8, 1);
+    ck_assert (!early.more);
+    reel_buf_free (&out);
+}
+END_TEST
+
 /* As many as there is room for get on, though none gets to its end at once; then others come in their place. */
 START_TEST (many_workflows_are_read_in_pieces)
 {
@@ -1290,6 +1313,7 @@ main (void)
     tcase_add_test (tcase, one_workflow);
     tcase_add_test (tcase, long_workflow_is_read_in_pieces);
     tcase_add_test (tcase, very_long_workflow);
+    tcase_add_test (tcase, one_workflow_for_two_readers);
     tcase_add_test (tcase, many_workflows_are_read_in_pieces);
     tcase_add_test (tcase, rows);
     tcase_add_test (tcase, row_and_batch_stand_or_fall_together);

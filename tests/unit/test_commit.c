@@ -222,7 +222,7 @@ fill (uint64_t count)
 /* Between two commits not more is read than so much, by whoever and however many: they get on all the same. */
 START_TEST (readings_in_pieces)
 {
-    enum { BATCHES = 1200, READERS = 4 };
+    enum { BATCHES = 700, READERS = 4 };
     bool again[READERS] = {true, true, true, true};
     unsigned rounds = 0;
     fill (BATCHES);

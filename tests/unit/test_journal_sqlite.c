@@ -471,7 +471,7 @@ END_TEST
  * a time. All the work together is that of going back once and of reading once. */
 START_TEST (long_workflow_is_read_in_pieces)
 {
-    enum { BATCHES = 500, WORK_MAX = 10, LIMIT = 30 };
+    enum { BATCHES = 250, WORK_MAX = 10, LIMIT = 30 };
     struct reel_journal_ask ask = {.limit = LIMIT, .bytes_max = 1 << 20, .work_max = WORK_MAX};
     struct reel_journal_workflow workflow = {.key = 77, .last_seq = 2 * BATCHES};
     struct reel_journal_page page = {.more = true};
@@ -520,11 +520,11 @@ START_TEST (very_long_workflow)
     struct reel_journal_page page = {.more = true};
     struct reel_buf out = {0};
     open_it ();
-    for (int i = 0; i < 70; i++)
+    for (int i = 0; i < 40; i++)
         append_events (1000, 1);
     while (page.more)
-        page = workflow_page (70000, page.next, 1000, 1 << 20, &out);
-    expect_events (&out, 70000, 1, 1);
+        page = workflow_page (40000, page.next, 1000, 1 << 20, &out);
+    expect_events (&out, 40000, 1, 1);
     reel_buf_free (&out);
 }
 END_TEST
@@ -1097,7 +1097,7 @@ START_TEST (log_is_bounded)
 {
     struct stat info;
     open_it ();
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 6; i++) {
         struct reel_buf records = {0};
         add_event (&records, reel_journal_last_seq (journal) + 1, 0, 5 << 20);
         ck_assert_int_eq (append (&records, 5, 1), REEL_OK);
@@ -1114,7 +1114,7 @@ START_TEST (batches_without_events_go)
 {
     open_it ();
     for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < 100; i++)
+        for (int i = 0; i < 30; i++)
             append_epoch (5);
         append_saying ((struct reel_journal_batch){.snapshot_begins = true}, 0, 0);
         append_saying ((struct reel_journal_batch){.snapshot_ends = true}, 0, 0);

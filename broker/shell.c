@@ -33,6 +33,8 @@
 /* And bytes: what is read and refused fills no batch, but takes its time. */
 #define CLIENT_BYTES_MAX ((size_t) 1 << 20)
 #define WORKER_BYTES_MAX ((size_t) 16 << 20)
+/* And time: what is asked may take little to say and much to answer, and whoever comes next waits for the whole turn. */
+#define CLIENT_US_MAX 10000
 #define SUBSCRIPTIONS_MAX 64
 
 #define WORKER_FRAME_BYTES_MAX (2u * REEL_REPORT_BYTES_MAX)
@@ -339,8 +341,11 @@ drain (struct reel_shell *shell, enum reel_socket socket, size_t messages_max)
     bool (*is_full) (const struct reel_rounds *rounds) = of_workers ? reel_rounds_full_of_workers : reel_rounds_full;
     void *from = shell->sockets[of_workers ? WORKER : CLIENT];
     size_t bytes = 0, bytes_max = of_workers ? WORKER_BYTES_MAX : CLIENT_BYTES_MAX;
-    enum reel_status status = REEL_OK;
-    for (size_t i = 0; i < messages_max && bytes < bytes_max && status == REEL_OK && !is_full (&shell->rounds); i++) {
+    int64_t end_us = of_workers ? INT64_MAX : reel_clock_monotonic_us () + CLIENT_US_MAX;
+    enum reel_status status = of_workers || REEL_MUTANT_IS (84) ? REEL_OK : reel_socket_look (from);
+    for (size_t i = 0; i < messages_max && bytes < bytes_max && status == REEL_OK && !is_full (&shell->rounds)
+                       && reel_clock_monotonic_us () < end_us;
+         i++) {
         status = reel_socket_receive (from, &shell->inbox);
         bytes += status == REEL_OK ? inbox_bytes (&shell->inbox) : 0;
         if (status == REEL_OK)

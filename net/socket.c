@@ -173,6 +173,17 @@ empty_inbox (struct reel_inbox *inbox)
     inbox->dropped = 0;
 }
 
+enum reel_status
+reel_socket_look (void *socket)
+{
+    int events;
+    size_t len = sizeof events;
+    while (zmq_getsockopt (socket, ZMQ_EVENTS, &events, &len) != 0)
+        if (errno != EINTR)
+            return REEL_IO;
+    return REEL_OK;
+}
+
 /* Later frames are there as soon as the first one is. */
 static enum reel_status
 take_frame (void *socket, zmq_msg_t *part)

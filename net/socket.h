@@ -61,6 +61,10 @@ struct reel_inbox {
 void reel_inbox_init (struct reel_inbox *inbox);
 void reel_inbox_free (struct reel_inbox *inbox);
 
+/* Looks at who has come or has something new. Without it libzmq does so only once nobody of those it knows of has anything
+ * left, or after 100 frames. REEL_IO: the socket is of no use any more. */
+enum reel_status reel_socket_look (void *socket) REEL_MUST_USE;
+
 /* Takes one whole message, if there is one. REEL_AGAIN: there is none. REEL_IO: the socket is of no use any more. */
 enum reel_status reel_socket_receive (void *socket, struct reel_inbox *inbox) REEL_MUST_USE;
 

@@ -390,6 +390,26 @@ class Share(harness.TestCase):
         print(f"{self.id()}: {len(gaps)} answers before the flood was over, at most {max(gaps)} of it between two", flush=True)
         self.assertGreater(len(gaps), 3)
 
+    def test_flood_of_large_answers(self):
+        """Whoever comes while one client's requests are waiting is heard next."""
+        self.stage.broker("--waiting-bytes-max", "1")
+        self.stage.submit(workflow(step("a", "nobody", {"x": bytes(9 << 20)}), workflow_id="large"))
+        flood = self.stage.context.socket(zmq.DEALER)
+        flood.linger, flood.rcvhwm, flood.rcvbuf, flood.sndhwm = 0, 1, 4096, 0
+        flood.connect(self.stage.endpoints["client"])
+        polite = self.stage.socket(zmq.REQ, "client")
+        count, done = 150, [0]
+        for _ in range(count):
+            flood.send_multipart(frames(b"GET", {"workflow_id": "large"}))
+        while done[-1] < count - 10:  # those that were sent
+            polite.send_multipart(frames(b"STATS", {}))
+            counters = msgpack.unpackb(polite.recv_multipart()[2])["counters"]
+            done.append(counters["dropped"] + counters["refused_waiting_bytes"])
+        gaps = sorted(after - before for before, after in zip(done, done[1:]) if after > before)
+        print(f"{self.id()}: {len(gaps)} answers before the flood was over, {gaps[len(gaps) // 2]} of it between two", flush=True)
+        self.assertLess(gaps[len(gaps) // 2], 10)
+        flood.close(0)
+
     def test_flood_of_one_worker(self):
         """Reports that fill every batch leave room for clients."""
         self.stage.broker()

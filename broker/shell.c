@@ -231,20 +231,6 @@ hand (void *context, struct reel_batch *batch)
     reel_commit_hand (shell->commit, batch);
 }
 
-/* Takes back what the journal has done. */
-static enum reel_status
-settle (struct reel_shell *shell, struct reel_error *err)
-{
-    struct reel_batch *done;
-    enum reel_status status = reel_commit_take (shell->commit, &done, err);
-    if (status != REEL_OK)
-        return status == REEL_AGAIN ? REEL_OK : status;
-    shell->stats.commits += done->effects.records.len > 0;
-    shell->stats.journal_bytes = done->journal_bytes;
-    shell->stats.journal_free_bytes = done->journal_free_bytes;
-    return reel_rounds_settle (&shell->rounds, done);
-}
-
 /* A system that does not say how much is free is taken at its last word. */
 static void
 look_at_disk (struct reel_shell *shell)
@@ -262,6 +248,23 @@ look_at_disk (struct reel_shell *shell)
                   low ? "no workflow is accepted" : "workflows are accepted again");
     shell->disk_low = low;
     reel_core_disk_low (shell->core, low);
+}
+
+/* Takes back what the journal has done. */
+static enum reel_status
+settle (struct reel_shell *shell, struct reel_error *err)
+{
+    struct reel_batch *done;
+    enum reel_status status = reel_commit_take (shell->commit, &done, err);
+    if (status != REEL_OK)
+        return status == REEL_AGAIN ? REEL_OK : status;
+    shell->stats.commits += done->effects.records.len > 0;
+    shell->stats.journal_bytes = done->journal_bytes;
+    shell->stats.journal_free_bytes = done->journal_free_bytes;
+    /* A flood fills in less than a beat what is to stay free. That there is room again may wait for one. */
+    if (done->effects.records.len > 0 && !shell->disk_low)
+        look_at_disk (shell);
+    return reel_rounds_settle (&shell->rounds, done);
 }
 
 static uint64_t

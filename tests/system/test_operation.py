@@ -144,6 +144,25 @@ class Disk(harness.TestCase):
         self.assertEqual(("OK", True), (answer, header.get("duplicate")))
         self.assertGreater(self.stage.ask(b"STATS")[1]["gauges"]["disk_free_bytes"], 0)
 
+    def take(self, beats):
+        """Takes much of the disk after a beat, and commits. Gives whether that shows; nothing if the next beat has come."""
+        taken = 128 << 20
+        while beats.poll(0):
+            beats.recv_multipart()
+        beats.recv_multipart()
+        before = self.stage.ask(b"STATS")[1]["gauges"]["disk_free_bytes"]
+        with open(self.stage.file("taken", ""), "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, taken)
+        self.stage.submit({"steps": [STEP]})
+        after = self.stage.ask(b"STATS")[1]["gauges"]["disk_free_bytes"]
+        os.truncate(self.stage.directory / "taken", 0)
+        return [] if beats.poll(0) else [before - after > taken // 2]
+
+    def test_disk_is_looked_at_with_every_commit(self):
+        """In one beat a flood writes more than is to stay free."""
+        self.stage.broker()
+        beats = self.stage.socket(zmq.SUB, "events", "beat")
+        self.assertEqual([True], harness.until(lambda: self.take(beats), "a commit between two beats"))
 
     def test_failure_ends_the_broker_and_loses_nothing(self):
         """Files may not grow any more, as on a disk that fails or is full; each time a little later."""

@@ -393,12 +393,12 @@ class Share(harness.TestCase):
     def test_flood_of_large_answers(self):
         """Whoever comes while one client's requests are waiting is heard next."""
         self.stage.broker("--waiting-bytes-max", "1")
-        self.stage.submit(workflow(step("a", "nobody", {"x": bytes(9 << 20)}), workflow_id="large"))
+        self.stage.submit(workflow(step("a", "nobody", {"x": bytes(3 << 20)}), workflow_id="large"))
         flood = self.stage.context.socket(zmq.DEALER)
         flood.linger, flood.rcvhwm, flood.rcvbuf, flood.sndhwm = 0, 1, 4096, 0
         flood.connect(self.stage.endpoints["client"])
         polite = self.stage.socket(zmq.REQ, "client")
-        count, done = 150, [0]
+        count, done = 100, [0]
         for _ in range(count):
             flood.send_multipart(frames(b"GET", {"workflow_id": "large"}))
         while done[-1] < count - 10:  # those that were sent

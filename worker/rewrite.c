@@ -96,6 +96,18 @@ same_file (int fd, const char *path)
            && ours.st_ino == there.st_ino;
 }
 
+/* A file of that name that says more than a process is somebody's own, and would be lost. */
+static bool
+is_lock (int fd)
+{
+    char name[NAME_BYTES + 1] = {0};
+    struct stat about;
+    if (fstat (fd, &about) < 0 || !S_ISREG (about.st_mode) || about.st_size > NAME_BYTES)
+        return false;
+    ssize_t got = pread (fd, name, NAME_BYTES, 0);
+    return got >= 0 && strspn (name, "0123456789\n") == (size_t) got;
+}
+
 static enum reel_status
 refuse (int fd, const char *path, struct reel_error *err)
 {
@@ -135,7 +147,10 @@ reel_rewrite_lock (const char *path, struct reel_rewrite_lock *lock, struct reel
         else if (flock (fd, LOCK_EX | LOCK_NB) < 0)
             break;
         else if (same_file (fd, beside))
-            status = REEL_OK;
+            status = is_lock (fd)
+                         ? REEL_OK
+                         : reel_error_set (err, REEL_IO, "io", NULL,
+                                           "%s is no lock of a run: move it away, or choose another output", beside);
     }
     if (status == REEL_OK) {
         name_owner (fd);

@@ -282,6 +282,14 @@ START_TEST (output_is_locked_by_one_at_a_time)
         ck_assert_int_ne (access (beside, F_OK), 0);
         call_write_file (directory, "out.json.lock", "1\n"); /* a killed one's */
     }
+    static const char *const own[] = {"[package]\n", "1 a\n", "11111111111111111\n"};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) { /* somebody's own */
+        struct stat about;
+        call_write_file (directory, "out.json.lock", own[i]);
+        ck_assert_int_eq (reel_rewrite_lock (output, &first, &error), REEL_IO);
+        ck_assert_int_eq (stat (beside, &about), 0);
+        ck_assert_int_eq (about.st_size, (off_t) strlen (own[i]));
+    }
     ck_assert_int_eq (unlink (beside), 0);
     ck_assert_int_eq (symlink ("elsewhere", beside), 0);
     ck_assert_int_eq (reel_rewrite_lock (output, &first, &error), REEL_IO);

@@ -407,7 +407,7 @@ class Share(harness.TestCase):
             done.append(counters["dropped"] + counters["refused_waiting_bytes"])
         gaps = sorted(after - before for before, after in zip(done, done[1:]) if after > before)
         print(f"{self.id()}: {len(gaps)} answers before the flood was over, {gaps[len(gaps) // 2]} of it between two", flush=True)
-        self.assertLess(gaps[len(gaps) // 2], 10)
+        self.assertLess(gaps[len(gaps) // 2], 20)  # libzmq by itself: 25
         flood.close(0)
 
     def test_flood_of_one_worker(self):

@@ -105,7 +105,7 @@ unknown (struct reel_core *core, const struct reel_asker *asker, struct reel_eff
 
 /* The document of a SUBMIT, or of a RERUN, has an id that an ended workflow may have. */
 static enum reel_status
-go_on_submit (struct reel_core *core, const struct context *context, const struct ended *ended,
+go_on_submit (struct reel_core *core, const struct context *context, const struct ended *ended, uint64_t ended_seq,
               struct reel_effects *effects)
 {
     struct reel_slice workflow_id = REEL_SLICE_NONE;
@@ -115,7 +115,7 @@ go_on_submit (struct reel_core *core, const struct context *context, const struc
             return reel_request_refuse (core, &context->asker, "internal", NULL, NULL,
                                         "this workflow_id collides with another in the table; choose another", effects);
         struct reel_submission submission = reel_request_submission (core, context->extra);
-        submission.fresh = true;
+        submission.other_seq = ended_seq; /* by now another may have ended under that id */
         return reel_request_submit (core, &context->asker, context->header, &submission, effects);
     }
     if (!reel_slice_equal (ended->document, context->extra))
@@ -276,7 +276,7 @@ on_ended (struct reel_core *core, const struct context *context, const struct re
     if (found && read_ended (core, reading->body, &ended) != REEL_OK)
         return unreadable (core, &context->asker, effects);
     if (context->extra.len > 0)
-        return go_on_submit (core, context, found ? &ended : NULL, effects);
+        return go_on_submit (core, context, found ? &ended : NULL, reading->read->seq, effects);
     if (!found || is_other (core, &ended))
         return unknown (core, &context->asker, effects);
     switch (core->in.command) {

@@ -182,8 +182,8 @@ reel_request_submit (struct reel_core *core, const struct reel_asker *asker, str
         return reel_request_refuse (core, asker, "conflict", NULL, "/workflow_id",
                                     "another document was submitted under this workflow_id", effects);
     uint64_t fingerprint = reel_core_fingerprint (core, workflow_id);
-    uint64_t ended_seq = submission->fresh || REEL_MUTANT_IS (26) ? 0 : reel_map_get (&core->ended, fingerprint);
-    if (ended_seq != 0) {
+    uint64_t ended_seq = REEL_MUTANT_IS (26) ? 0 : reel_map_get (&core->ended, fingerprint);
+    if (ended_seq != 0 && ended_seq != submission->other_seq) {
         struct reel_read read = {.kind = REEL_READ_ENDED, .seq = ended_seq};
         return reel_request_read (core, asker, &read, header, document, effects);
     }

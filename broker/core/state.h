@@ -353,7 +353,7 @@ struct reel_submission {
     struct reel_slice origin;     /* len 0: none */
     int64_t priority;
     uint64_t not_before_us;
-    bool fresh; /* its id is known not to have ended */
+    uint64_t other_seq; /* what ended there is not of its id, or is forgotten; 0: nothing was looked at yet */
 };
 /* Accepts or refuses it. */
 enum reel_status reel_request_submit (struct reel_core *core, const struct reel_asker *asker, struct reel_slice header,

@@ -258,7 +258,8 @@ class Orphans(Case):
         found = []
         with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as children:
             for pid in map(int, children.read().split()):
-                with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/comm", encoding="ascii") as name:
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError), \
+                        open(f"/proc/{pid}/comm", encoding="ascii") as name:
                     found += [pid] if name.read() == "reel-guard\n" and harness.lives(pid) else []
         return found
 

@@ -851,6 +851,30 @@ START_TEST (ended_one_is_retained_for_its_time)
 }
 END_TEST
 
+/* While the journal is asked for what ended under that id, that is forgotten, and another is accepted and ends. */
+START_TEST (submit_again_is_looked_at_again)
+{
+    broker.setup.snapshot_bytes = 400;
+    broker.setup.retain_ms = 60000;
+    start_over ();
+    end (ONE ("wf"), 1);
+    broker_pass_ms (&broker, 30000);
+    broker.hold_readings = true;
+    broker_client (&broker, "c", "SUBMIT", "{}", ONE ("wf"));
+    broker_pass_ms (&broker, 90000);
+    ck_assert_uint_gt (broker.forgotten, 0);
+    broker_client (&broker, "d", "SUBMIT", "{}", ONE ("wf"));
+    ck_assert_str_eq (broker_header (&broker, "/duplicate"), "false");
+    broker_client (&broker, "d", "CANCEL", "{'workflow_id':'wf'}", NULL);
+    broker_answer (&broker);
+    broker_answer (&broker);
+    broker.hold_readings = false;
+    ck_assert_str_eq (broker.sent[broker.sent_count - 1].peer, "c");
+    ck_assert_str_eq (broker_header (&broker, "/duplicate"), "true");
+    ck_assert_str_eq (broker_header (&broker, "/status"), "'cancelled'");
+}
+END_TEST
+
 /* Whatever the journal answers gets one reply. */
 START_TEST (ended_one_whose_records_are_bent)
 {
@@ -1267,6 +1291,7 @@ main (void)
     tcase_add_test (tests, ended_one_whose_records_are_gone);
     tcase_add_test (tests, ended_one_whose_records_are_torn);
     tcase_add_test (tests, ended_one_is_retained_for_its_time);
+    tcase_add_test (tests, submit_again_is_looked_at_again);
     tcase_add_loop_test (tests, ended_one_whose_records_are_bent, 0, 3);
     tcase_add_test (tests, list_of_nothing);
     tcase_add_test (tests, list_newest_first_live_and_ended_mixed);

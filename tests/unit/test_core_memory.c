@@ -196,13 +196,14 @@ settle (void)
     struct reel_error err;
     struct reel_buf context = {0}, body = {0};
     struct reel_core_reading reading = {0};
+    struct reel_read asked;
     bool read = effects.read_count > 0;
     reel_buf_add_slice (&journal, rest);
     while (status == REEL_OK && reel_record_take (&rest, &record, &damaged))
         status = reel_core_apply (again, record, &err);
     if (read) {
-        reading = (struct reel_core_reading){.kind = effects.reads[0].kind,
-                                             .status = read_ended (&effects.reads[0], &body)};
+        asked = effects.reads[0];
+        reading = (struct reel_core_reading){.kind = asked.kind, .read = &asked, .status = read_ended (&asked, &body)};
         reel_buf_add_slice (&context, reel_effects_slice (&effects, effects.reads[0].context));
         reading.context = reel_buf_slice (&context);
         reading.body = reel_buf_slice (&body);

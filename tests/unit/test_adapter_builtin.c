@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tests/support/call.h"
+#include "tests/support/suite.h"
 #include "worker/adapter_builtin.h"
 
 static struct call_bench bench;
@@ -135,9 +136,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("adapter_builtin");
-    TCase *tc = tcase_create ("adapter_builtin");
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
+    TCase *tc = suite_case (suite, "adapter_builtin", set_up, tear_down);
     tcase_add_test (tc, unknown_name_is_not_found);
     tcase_add_test (tc, echo_gives_the_payload_back);
     tcase_add_test (tc, sleep_waits_no_less_than_it_was_asked_to);
@@ -146,9 +145,5 @@ main (void)
     tcase_add_test (tc, sleep_can_be_cancelled);
     tcase_add_test (tc, fail_fails_as_it_is_told_to);
     tcase_add_loop_test (tc, fail_refuses_a_bad_payload, 0, sizeof bad_failures / sizeof bad_failures[0]);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/support/call.h"
+#include "tests/support/suite.h"
 #include "worker/adapter_exec.h"
 
 static struct call_bench bench;
@@ -838,9 +839,7 @@ main (void)
     if (!call_has_children ())
         return EXIT_SUCCESS;
     Suite *suite = suite_create ("adapter_exec");
-    TCase *tc = tcase_create ("adapter_exec");
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
+    TCase *tc = suite_case (suite, "adapter_exec", set_up, tear_down);
     tcase_add_test (tc, payload_is_on_standard_input);
     tcase_add_test (tc, absent_payload_is_an_empty_object);
     tcase_add_test (tc, large_payload_arrives_whole);
@@ -886,9 +885,5 @@ main (void)
     tcase_add_test (tc, directory_without_a_root_is_a_temporary_one);
     tcase_add_test (tc, descriptors_do_not_leak);
     tcase_add_test (tc, out_of_descriptors_is_a_failure_like_another);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -14,6 +14,7 @@
 
 #include "base/limits.h"
 #include "tests/support/call.h"
+#include "tests/support/suite.h"
 #include "worker/adapter_function.h"
 
 #undef fail /* a macro of Check, and a function of the host */
@@ -445,9 +446,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("adapter_function");
-    TCase *tc = tcase_create ("function");
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
+    TCase *tc = suite_case (suite, "function", set_up, tear_down);
     tcase_add_test (tc, output_comes_in_both_forms);
     tcase_add_test (tc, nothing_said_is_an_empty_output);
     tcase_add_test (tc, failure_without_a_word);
@@ -464,9 +463,5 @@ main (void)
     tcase_add_test (tc, function_that_does_not_listen_to_its_deadline_is_abandoned_after_a_grace);
     tcase_add_test (tc, number_of_abandoned_calls_is_bounded);
     tcase_add_test (tc, call_that_blocks_holds_nobody_up);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

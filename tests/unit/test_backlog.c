@@ -6,6 +6,7 @@
 
 #include "net/backlog.h"
 #include "net/socket.h"
+#include "tests/support/suite.h"
 
 #define DEADLINE_MS 10000
 #define MIB ((uint64_t) 1 << 20)
@@ -242,9 +243,5 @@ main (void)
     tcase_add_checked_fixture (impatient, open_impatient_pair, close_pair);
     tcase_add_test (impatient, what_is_not_read_in_time_is_given_back);
     suite_add_tcase (suite, impatient);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -2,6 +2,7 @@
  * Slices compare and copy exactly; buffers grow, refuse and forget as their header says.
  */
 #include "base/bytes.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -163,9 +164,5 @@ main (void)
     tcase_add_test (tcase, a_refused_append_leaves_what_was_there);
     tcase_add_test (tcase, the_largest_buffer_is_full_at_the_limit);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "client/follow.h"
 #include "proto/pack.h"
+#include "tests/support/suite.h"
 
 #define SECOND 1000000
 #define NOBODY "other"
@@ -798,14 +799,8 @@ main (void)
         nothing_is_lost_doubled_or_disordered,
     };
     Suite *suite = suite_create ("client/follow");
-    TCase *tcase = tcase_create ("follow");
-    tcase_add_checked_fixture (tcase, NULL, teardown);
+    TCase *tcase = suite_case (suite, "follow", NULL, teardown);
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
         tcase_add_test (tcase, tests[i]);
-    suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -19,6 +19,7 @@
 #include "proto/scan.h"
 #include "tests/support/document.h"
 #include "tests/support/scarce.h"
+#include "tests/support/suite.h"
 
 #define SECOND 1000000
 #define KEYS 100 /* more than are compared where they lie */
@@ -319,9 +320,5 @@ main (void)
     TCase *tests = tcase_create ("memory");
     tcase_add_loop_test (tests, every_allocation_may_fail, 0, DEEDS);
     suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "tests/support/call.h"
+#include "tests/support/suite.h"
 #include "worker/adapter_function.h"
 
 #define HOUR_US INT64_C (3600000000)
@@ -108,9 +109,5 @@ main (void)
     tcase_add_test (tcase, timer_is_due_at_the_first_look_after_it);
     tcase_add_test (tcase, plugin_is_told_its_deadline_on_the_clock_of_its_abi);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -16,6 +16,7 @@
 #include "broker/core/record.h"
 #include "broker/core/state.h"
 #include "proto/pack.h"
+#include "tests/support/suite.h"
 
 #define DEADLINE_MS 30000
 
@@ -310,8 +311,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("commit");
-    TCase *tcase = tcase_create ("commit");
-    tcase_add_checked_fixture (tcase, setup, teardown);
+    TCase *tcase = suite_case (suite, "commit", setup, teardown);
     tcase_add_test (tcase, durable);
     tcase_add_test (tcase, stopping_ends_what_is_under_way);
     tcase_add_test (tcase, readings);
@@ -319,10 +319,5 @@ main (void)
     tcase_add_test (tcase, copy_that_fails);
     tcase_add_test (tcase, failure_is_final);
     tcase_add_test (tcase, no_descriptor_is_left);
-    suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

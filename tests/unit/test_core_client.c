@@ -10,6 +10,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/support/broker.h"
+#include "tests/support/suite.h"
 
 #define ONE(id) "{'workflow_id':'" id "','steps':[{'step_id':'a','modality':'echo'}]}"
 #define OTHER(id) "{'workflow_id':'" id "','steps':[{'step_id':'a','modality':'video'}]}"
@@ -1245,8 +1246,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("core, clients");
-    TCase *tests = tcase_create ("client");
-    tcase_add_checked_fixture (tests, set_up, tear_down);
+    TCase *tests = suite_case (suite, "client", set_up, tear_down);
     tcase_add_test (tests, echoes_a_request_id_of_every_scalar_type);
     tcase_add_test (tests, refuses_a_request_id_that_is_no_scalar);
     tcase_add_test (tests, mirrors_the_delimiter);
@@ -1311,10 +1311,5 @@ main (void)
     tcase_add_test (tests, stats);
     tcase_add_test (tests, stats_of_the_shell);
     tcase_add_test (tests, ping);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

@@ -8,6 +8,7 @@
 
 #include "proto/scan.h"
 #include "tests/support/broker.h"
+#include "tests/support/suite.h"
 
 #define STEP(id, modality, more) "{'step_id':'" id "','modality':'" modality "'" more "}"
 #define WORKFLOW(id, steps) "{'workflow_id':'" id "','steps':[" steps "]}"
@@ -754,20 +755,11 @@ START_TEST (rerun_is_refused)
 }
 END_TEST
 
-static TCase *
-tcase (Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create (name);
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
-    return tc;
-}
-
 int
 main (void)
 {
     Suite *suite = suite_create ("core, control");
-    TCase *tc = tcase (suite, "cancel");
+    TCase *tc = suite_case (suite, "cancel", set_up, tear_down);
     tcase_add_test (tc, cancel_ends_a_queued_workflow);
     tcase_add_test (tc, cancel_asks_the_worker_of_a_running_one);
     tcase_add_test (tc, cancel_of_the_last_step_is_cancelled_all_the_same);
@@ -788,7 +780,7 @@ main (void)
     tcase_add_test (tc, cancelling_survives_a_restart);
     tcase_add_test (tc, cancel_answers_those_who_wait_for_the_receipt);
     tcase_add_test (tc, cancel_of_what_is_not_there);
-    tc = tcase (suite, "resolve");
+    tc = suite_case (suite, "resolve", set_up, tear_down);
     tcase_add_test (tc, resolve_retry_hands_the_step_out_again);
     tcase_add_test (tc, resolve_retry_leaves_the_old_lease_good_until_a_new_one);
     tcase_add_test (tc, resolve_failed_gives_the_step_its_outcome);
@@ -797,7 +789,7 @@ main (void)
     tcase_add_test (tc, resolve_of_a_paused_one_waits_to_be_resumed);
     tcase_add_test (tc, resolve_is_refused);
     tcase_add_test (tc, resolve_bounds_the_receipt);
-    tc = tcase (suite, "pause");
+    tc = suite_case (suite, "pause", set_up, tear_down);
     tcase_add_test (tc, paused_workflow_is_not_handed_out);
     tcase_add_test (tc, pause_asks_the_worker_to_yield);
     tcase_add_test (tc, yield_that_was_asked_for_is_no_loss_after_all_that_may_come_between);
@@ -808,16 +800,12 @@ main (void)
     tcase_add_test (tc, one_that_is_paused_stays_so_when_everything_is_resumed);
     tcase_add_test (tc, pause_is_refused);
     tcase_add_test (tc, cancel_of_a_paused_workflow);
-    tc = tcase (suite, "rerun");
+    tc = suite_case (suite, "rerun", set_up, tear_down);
     tcase_add_test (tc, rerun_keeps_what_succeeded);
     tcase_add_test (tc, rerun_from_a_step_begins_there);
     tcase_add_test (tc, rerun_without_an_id_gets_one);
     tcase_add_test (tc, rerun_said_again_is_a_duplicate);
     tcase_add_test (tc, rerun_keeps_priority_and_provenance);
     tcase_add_test (tc, rerun_is_refused);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -10,6 +10,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/support/broker.h"
+#include "tests/support/suite.h"
 
 #define STEP(id, modality) "{'step_id':'" id "','modality':'" modality "'}"
 #define TWO(id) "{'workflow_id':'" id "','steps':[" STEP ("a", "echo") "," STEP ("b", "paid") "]}"
@@ -199,9 +200,5 @@ main (void)
     tcase_add_loop_test (tests, records_with_other_values_are_taken_or_refused, 0, 2);
     tcase_add_loop_test (tests, records_out_of_place_are_taken_or_refused, 0, 2);
     suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

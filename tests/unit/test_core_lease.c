@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/support/broker.h"
+#include "tests/support/suite.h"
 
 #define STEP(id, modality) "{'step_id':'" id "','modality':'" modality "'}"
 #define WORKFLOW(id, steps) "{'workflow_id':'" id "','steps':[" steps "]}"
@@ -753,8 +754,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("core, leases");
-    TCase *tests = tcase_create ("lease");
-    tcase_add_checked_fixture (tests, set_up, tear_down);
+    TCase *tests = suite_case (suite, "lease", set_up, tear_down);
     tcase_add_test (tests, lease_expires_after_its_term);
     tcase_add_test (tests, nobody_is_given_up_before_all_is_read);
     tcase_add_test (tests, wall_clock_that_is_set_expires_nothing);
@@ -797,10 +797,5 @@ main (void)
     tcase_add_test (tests, step_in_doubt_is_held_however_many_were_lost);
     tcase_add_test (tests, yields_do_not_count);
     tcase_add_test (tests, many_that_wait_expire_and_end_at_once);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

@@ -11,6 +11,7 @@
 #include "broker/core/state.h"
 #include "tests/support/broker.h"
 #include "tests/support/scarce.h"
+#include "tests/support/suite.h"
 
 /* What is said in the course of a life. */
 struct line {
@@ -303,9 +304,5 @@ main (void)
     TCase *tests = tcase_create ("memory");
     tcase_add_loop_test (tests, every_allocation_may_fail, 0, 2 * COUNT_OF (lives));
     suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

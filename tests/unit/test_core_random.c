@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "proto/scan.h"
 #include "tests/support/broker.h"
+#include "tests/support/suite.h"
 
 #define WORKERS 4
 #define JOBS_MAX 8
@@ -662,9 +663,5 @@ main (void)
     TCase *tests = tcase_create ("random");
     tcase_add_loop_test (tests, whatever_happens, 0, getenv ("REEL_VALGRIND") != NULL ? SEEDS_UNDER_VALGRIND : SEEDS);
     suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/support/broker.h"
+#include "tests/support/suite.h"
 
 static struct broker broker;
 
@@ -537,8 +538,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("core, snapshots");
-    TCase *tests = tcase_create ("snapshots");
-    tcase_add_checked_fixture (tests, set_up, tear_down);
+    TCase *tests = suite_case (suite, "snapshots", set_up, tear_down);
     tcase_add_test (tests, comes_when_as_much_was_journaled_as_live_workflows_take);
     tcase_add_test (tests, comes_of_what_happens_only);
     tcase_add_test (tests, comes_of_many_pauses);
@@ -558,10 +558,5 @@ main (void)
     tcase_add_test (tests, backup_without_room);
     tcase_add_test (tests, backup_that_fails);
     tcase_add_test (tests, backup_of_another);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

@@ -10,6 +10,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/support/broker.h"
+#include "tests/support/suite.h"
 
 #define STEP(id, modality) "{'step_id':'" id "','modality':'" modality "'}"
 #define AFTER(id, modality, other) "{'step_id':'" id "','modality':'" modality "','depends_on':['" other "']}"
@@ -1238,8 +1239,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("core, workers");
-    TCase *tests = tcase_create ("worker");
-    tcase_add_checked_fixture (tests, set_up, tear_down);
+    TCase *tests = suite_case (suite, "worker", set_up, tear_down);
     tcase_add_test (tests, ready_is_welcomed);
     LOOP (ready_that_is_malformed_changes_nothing, bad_ready);
     tcase_add_test (tests, ready_with_a_dispatch_at_the_limit_and_beyond);
@@ -1304,10 +1304,5 @@ main (void)
     tcase_add_test (tests, silent_connection_is_gone_before_its_leases);
     tcase_add_test (tests, unroutable_connection_gets_nothing_until_it_is_ready_again);
     tcase_add_test (tests, messages_of_no_known_form_get_an_error);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

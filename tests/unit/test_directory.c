@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/support/call.h"
+#include "tests/support/suite.h"
 #include "worker/directory.h"
 
 #define ROUNDS 300
@@ -98,14 +99,8 @@ int
 main (void)
 {
     Suite *suite = suite_create ("directory");
-    TCase *tcase = tcase_create ("directory");
-    tcase_add_checked_fixture (tcase, set_up, tear_down);
+    TCase *tcase = suite_case (suite, "directory", set_up, tear_down);
     tcase_add_test (tcase, made_empty_and_removed_whole);
     tcase_add_test (tcase, made_while_others_end);
-    suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -8,6 +8,7 @@
 
 #include "broker/journal.h"
 #include "tests/support/disk.h"
+#include "tests/support/suite.h"
 
 #define FLAGS (SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)
 
@@ -337,8 +338,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("disk");
-    TCase *tests = tcase_create ("disk");
-    tcase_add_checked_fixture (tests, setup, teardown);
+    TCase *tests = suite_case (suite, "disk", setup, teardown);
     tcase_add_loop_test (tests, keeps_what_was_synced, 0, DISK_RESTART_COUNT);
     tcase_add_loop_test (tests, tears_at_sectors, 0, 2);
     tcase_add_test (tests, names);
@@ -348,10 +348,5 @@ main (void)
     tcase_add_test (tests, repeats);
     tcase_add_loop_test (tests, copy_that_fails, 0, 2);
     tcase_add_test (tests, locks);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

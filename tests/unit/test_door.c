@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "net/door.h"
+#include "tests/support/suite.h"
 
 #define DEADLINE_MS 10000
 #define CONNECTIONS_MAX 3
@@ -118,14 +119,8 @@ int
 main (void)
 {
     Suite *suite = suite_create ("door");
-    TCase *tests = tcase_create ("door");
-    tcase_add_checked_fixture (tests, setup, teardown);
+    TCase *tests = suite_case (suite, "door", setup, teardown);
     tcase_add_test (tests, counts_who_comes_and_goes);
     tcase_add_test (tests, turns_away_who_is_too_many);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -2,6 +2,7 @@
  * Known answers: what is on disk and on the wire depends on these digests for ever.
  */
 #include "base/hash.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -92,9 +93,5 @@ main (void)
     tcase_add_test (tcase, fingerprint_is_siphash_2_4);
     tcase_add_test (tcase, chain_is_blake2b_256_of_both);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "broker/core/heap.h"
+#include "tests/support/suite.h"
 
 #define NODES 300
 
@@ -101,15 +102,9 @@ int
 main (void)
 {
     Suite *suite = suite_create ("heap");
-    TCase *tests = tcase_create ("heap");
-    tcase_add_checked_fixture (tests, NULL, tear_down);
+    TCase *tests = suite_case (suite, "heap", NULL, tear_down);
     tcase_add_test (tests, empty);
     tcase_add_test (tests, the_least_key_then_the_least_tie);
     tcase_add_test (tests, does_as_a_search_does);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

@@ -15,6 +15,7 @@
 #include "proto/scan.h"
 #include "proto/workflow.h"
 #include "tests/support/scarce.h"
+#include "tests/support/suite.h"
 
 #define MESSAGE_BYTES (1u << 20)
 #define PATH_BYTES_MAX 4096 /* of the buffer in which the path of a refusal is spelt out */
@@ -284,8 +285,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("hostile_memory");
-    TCase *tc = tcase_create ("memory");
-    tcase_add_checked_fixture (tc, NULL, free_bytes);
+    TCase *tc = suite_case (suite, "memory", NULL, free_bytes);
     tcase_add_test (tc, a_bomb_of_five_bytes);
     tcase_add_test (tc, huge_counts);
     tcase_add_test (tc, deep_nesting);
@@ -294,10 +294,5 @@ main (void)
     tcase_add_test (tc, cut_off);
     tcase_add_test (tc, refused_steps);
     tcase_add_test (tc, json_text);
-    suite_add_tcase (suite, tc);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

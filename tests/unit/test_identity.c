@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "tests/support/document.h"
+#include "tests/support/suite.h"
 
 static bool
 is_letter_or_digit (unsigned byte, bool upper)
@@ -136,9 +137,5 @@ main (void)
     tcase_add_test (tcase, new_ids_sort_by_microseconds);
     tcase_add_test (tcase, new_ids_of_one_microsecond_differ);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "client/inventory.h"
 #include "proto/json.h"
+#include "tests/support/suite.h"
 
 static struct reel_buf header, text;
 static struct reel_inventory inventory;
@@ -154,18 +155,12 @@ END_TEST
 int
 main (void)
 {
-    TCase *cases = tcase_create ("inventory");
-    tcase_add_checked_fixture (cases, NULL, teardown);
+    Suite *suite = suite_create ("inventory");
+    TCase *cases = suite_case (suite, "inventory", NULL, teardown);
     tcase_add_test (cases, rows_are_by_modality_then_name_then_number);
     tcase_add_test (cases, one_modality_alone);
     tcase_add_test (cases, what_is_not_of_the_form_was_not_said);
     tcase_add_test (cases, no_worker_fills_the_list);
     tcase_add_test (cases, limits_in_words);
-    Suite *suite = suite_create ("inventory");
-    suite_add_tcase (suite, cases);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -15,6 +15,7 @@
 #include "broker/journal.h"
 #include "proto/pack.h"
 #include "tests/support/scarce.h"
+#include "tests/support/suite.h"
 
 #define BATCHES 4
 
@@ -195,9 +196,5 @@ main (void)
     TCase *tests = tcase_create ("memory");
     tcase_add_test (tests, every_allocation_may_fail);
     suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

@@ -19,6 +19,7 @@
 #include "broker/core/record.h"
 #include "broker/journal_sqlite.h"
 #include "proto/pack.h"
+#include "tests/support/suite.h"
 
 static char directory[64];
 static struct reel_journal *journal;
@@ -1297,8 +1298,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("journal_sqlite");
-    TCase *tcase = tcase_create ("journal_sqlite");
-    tcase_add_checked_fixture (tcase, setup, teardown);
+    TCase *tcase = suite_case (suite, "journal_sqlite", setup, teardown);
     tcase_add_test (tcase, empty);
     tcase_add_test (tcase, private);
     tcase_add_test (tcase, append_and_reopen);
@@ -1335,10 +1335,5 @@ main (void)
     tcase_add_loop_test (tcase, lies_are_found, 0, sizeof lies / sizeof *lies);
     tcase_add_test (tcase, copied_while_it_goes_on);
     tcase_add_test (tcase, copy_that_fails);
-    suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

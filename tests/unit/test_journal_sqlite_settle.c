@@ -8,6 +8,7 @@
 #include "broker/core/record.h"
 #include "broker/journal.h"
 #include "tests/support/disk.h"
+#include "tests/support/suite.h"
 
 static struct disk *disk;
 static struct reel_journal *journal;
@@ -141,16 +142,10 @@ int
 main (void)
 {
     Suite *suite = suite_create ("journal, settled");
-    TCase *tests = tcase_create ("settle");
-    tcase_add_checked_fixture (tests, set_up, tear_down);
+    TCase *tests = suite_case (suite, "settle", set_up, tear_down);
     tcase_add_test (tests, batch_whose_sync_failed_is_there_for_good_once_it_was_read);
     tcase_add_test (tests, journal_whose_making_failed_is_made_again);
     tcase_add_test (tests, writing_again_may_fail);
     tcase_add_test (tests, tail_that_did_not_fit_is_none);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

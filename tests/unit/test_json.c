@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 /* A literal with NULs in it, without its last. */
@@ -530,9 +531,5 @@ main (void)
     tcase_add_test (tcase, locale_does_not_matter);
     tcase_add_test (tcase, the_parser_may_run_out_of_memory_anywhere);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -11,6 +11,7 @@
 #include "proto/json.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
+#include "tests/support/suite.h"
 #include "worker/link.h"
 
 static int64_t now_us = 1000000;
@@ -306,13 +307,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("link");
-    TCase *tests = tcase_create ("link");
-    tcase_add_checked_fixture (tests, set_up, tear_down);
+    TCase *tests = suite_case (suite, "link", set_up, tear_down);
     tcase_add_test (tests, broker_that_is_away_for_long_is_told_everything_in_the_end);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

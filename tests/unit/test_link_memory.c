@@ -14,6 +14,7 @@
 #include "proto/pack.h"
 #include "tests/support/broker.h"
 #include "tests/support/scarce.h"
+#include "tests/support/suite.h"
 #include "worker/link.h"
 
 #define LIFE_MS_MAX 600000
@@ -434,9 +435,5 @@ main (void)
     TCase *tests = tcase_create ("memory");
     tcase_add_test (tests, every_allocation_may_fail);
     suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

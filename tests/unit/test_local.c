@@ -11,6 +11,7 @@
 #include "proto/json.h"
 #include "proto/scan.h"
 #include "tests/support/call.h"
+#include "tests/support/suite.h"
 #include "worker/adapter_exec.h"
 #include "worker/local.h"
 #include "worker/rewrite.h"
@@ -412,9 +413,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("local");
-    TCase *tc = tcase_create ("local");
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
+    TCase *tc = suite_case (suite, "local", set_up, tear_down);
     tcase_add_test (tc, steps_run_in_order_and_are_told);
     tcase_add_test (tc, failure_skips_what_depends_on_it);
     tcase_add_test (tc, id_and_time_are_given_where_there_are_none);
@@ -436,9 +435,5 @@ main (void)
         tcase_add_test (tc, progress_is_told_without_an_index);
         tcase_add_test (tc, second_stop_does_not_wait_for_the_grace);
     }
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

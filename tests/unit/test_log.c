@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/timestamp.h"
+#include "tests/support/suite.h"
 
 #define LOGGED_BYTES_MAX 16384
 
@@ -122,9 +123,5 @@ main (void)
     tcase_add_test (tcase, control_characters_are_escaped);
     tcase_add_test (tcase, a_message_too_long_is_marked_as_cut);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

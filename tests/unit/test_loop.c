@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "tests/support/call.h"
+#include "tests/support/suite.h"
 #include "worker/loop.h"
 
 static struct reel_loop *loop;
@@ -299,9 +300,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("loop");
-    TCase *tc = tcase_create ("loop");
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
+    TCase *tc = suite_case (suite, "loop", set_up, tear_down);
     tcase_add_loop_test (tc, timers_fire_in_order_whatever_was_moved_or_taken_away, 0, 10);
     tcase_add_test (tc, timer_taken_away_by_another_does_not_fire);
     tcase_add_test (tc, timer_may_arm_itself_again);
@@ -314,9 +313,5 @@ main (void)
         tcase_add_test (tc, children_are_told_of_and_reaped_one_by_one);
         tcase_add_test (tc, child_that_there_is_none_of_is_refused);
     }
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "broker/core/map.h"
+#include "tests/support/suite.h"
 
 #define KEYS 512
 
@@ -183,8 +184,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("map");
-    TCase *tests = tcase_create ("map");
-    tcase_add_checked_fixture (tests, NULL, tear_down);
+    TCase *tests = suite_case (suite, "map", NULL, tear_down);
     tcase_add_test (tests, empty);
     tcase_add_test (tests, adds_replaces_removes);
     tcase_add_test (tests, keeps_pointers);
@@ -193,10 +193,5 @@ main (void)
     tcase_add_test (tests, grows_a_little_at_a_time);
     tcase_add_test (tests, forgets);
     tcase_add_test (tests, does_not_wait_for_what_cannot_settle);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

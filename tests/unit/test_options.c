@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/options.h"
+#include "tests/support/suite.h"
 
 enum { DATA, LEASE, QUIET, TAG, LOUDNESS, FILE_NAME, OPTION_COUNT };
 
@@ -316,8 +317,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("options");
-    TCase *tcase = tcase_create ("options");
-    tcase_add_checked_fixture (tcase, setup, teardown);
+    TCase *tcase = suite_case (suite, "options", setup, teardown);
     tcase_add_test (tcase, defaults);
     tcase_add_test (tcase, each_source_outranks_the_next);
     tcase_add_test (tcase, operands);
@@ -331,10 +331,5 @@ main (void)
     tcase_add_test (tcase, no_file);
     tcase_add_test (tcase, repeats);
     tcase_add_test (tcase, help_and_version);
-    suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

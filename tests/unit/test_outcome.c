@@ -10,6 +10,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/support/document.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 #define STEPS_MOST 8
@@ -481,8 +482,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("outcome");
-    TCase *tcase = tcase_create ("outcome");
-    tcase_add_checked_fixture (tcase, setup, teardown);
+    TCase *tcase = suite_case (suite, "outcome", setup, teardown);
     tcase_add_test (tcase, a_document_brings_its_outcomes_along);
     tcase_add_test (tcase, a_workflow_is_over_when_every_step_has_an_outcome);
     tcase_add_test (tcase, the_first_dependency_that_stopped_is_the_one_to_name);
@@ -502,10 +502,5 @@ main (void)
     tcase_add_test (tcase, the_final_receipt_has_every_field_in_order);
     tcase_add_test (tcase, what_a_final_receipt_does_not_have_is_nil);
     tcase_add_test (tcase, the_deepest_receipt_fits);
-    suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "tests/support/document.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 
@@ -243,9 +244,5 @@ main (void)
     tcase_add_test (tcase, errors_have_one_form);
     tcase_add_test (tcase, a_failed_buffer_stays_failed);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

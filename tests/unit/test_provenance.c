@@ -10,6 +10,7 @@
 #include "proto/provenance.h"
 #include "proto/scan.h"
 #include "tests/support/run_bench.h"
+#include "tests/support/suite.h"
 
 static struct run_bench bench; /* for its JSON */
 
@@ -142,21 +143,12 @@ START_TEST (merge_of_large_layers_is_quick)
 }
 END_TEST
 
-static TCase *
-tcase (Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create (name);
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
-    return tc;
-}
-
 int
 main (void)
 {
     Suite *suite = suite_create ("provenance");
     TCase *tc;
-    tc = tcase (suite, "merge");
+    tc = suite_case (suite, "merge", set_up, tear_down);
     tcase_add_test (tc, merge_of_nothing_is_identity);
     tcase_add_test (tc, merge_takes_the_later_layer);
     tcase_add_test (tc, merge_is_at_the_top_level_only);
@@ -166,9 +158,5 @@ main (void)
     tcase_add_test (tc, merge_keeps_types_and_values);
     tcase_add_test (tc, merge_tells_keys_apart_by_all_their_bytes);
     tcase_add_test (tc, merge_of_large_layers_is_quick);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -2,6 +2,7 @@
  * A seed gives the same numbers on every machine and for ever: recorded simulations depend on it.
  */
 #include "base/random.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -84,9 +85,5 @@ main (void)
     tcase_add_test (tcase, below_is_even);
     tcase_add_test (tcase, system_bytes_differ);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

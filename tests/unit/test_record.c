@@ -11,6 +11,7 @@
 #include "proto/pack.h"
 #include "tests/support/broker.h"
 #include "tests/support/generate.h"
+#include "tests/support/suite.h"
 
 static struct reel_buf event, document, provenance, receipt, out;
 
@@ -328,8 +329,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("record");
-    TCase *tests = tcase_create ("record");
-    tcase_add_checked_fixture (tests, NULL, tear_down);
+    TCase *tests = suite_case (suite, "record", NULL, tear_down);
     LOOP (reads_back_as_it_was_written, kinds);
     tcase_add_test (tests, batches_are_taken_apart);
     LOOP (batches_cut_short_are_damaged, kinds);
@@ -337,10 +337,5 @@ main (void)
     LOOP (another_kind_of_event_is_refused, kinds);
     LOOP (strange_records_are_refused, strange);
     tcase_add_test (tests, damaged_records_do_no_harm);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

@@ -12,6 +12,7 @@
 #include "proto/scan.h"
 #include "tests/support/broker.h"
 #include "tests/support/disk.h"
+#include "tests/support/suite.h"
 
 #define ONE(id) "{'workflow_id':'" id "','steps':[{'step_id':'a','modality':'echo'}]}"
 
@@ -172,17 +173,11 @@ int
 main (void)
 {
     Suite *suite = suite_create ("recovery");
-    TCase *tests = tcase_create ("recovery");
-    tcase_add_checked_fixture (tests, set_up, tear_down);
+    TCase *tests = suite_case (suite, "recovery", set_up, tear_down);
     tcase_add_test (tests, whole_one_is_recovered);
     tcase_add_test (tests, contradiction_is_refused_with_what_to_do);
     tcase_add_test (tests, snapshot_that_is_not_what_led_to_it_is_found);
     tcase_add_loop_test (tests, nothing_is_verified_where_nothing_is, 0, 2);
     tcase_add_test (tests, verdict_that_cannot_be_said_is_none);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

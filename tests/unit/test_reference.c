@@ -11,6 +11,7 @@
 #include "proto/reference.h"
 #include "proto/scan.h"
 #include "tests/support/run_bench.h"
+#include "tests/support/suite.h"
 
 static struct run_bench bench; /* for its JSON */
 static struct reel_buf receipt;
@@ -460,24 +461,15 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------------- */
 
-static TCase *
-tcase (Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create (name);
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
-    return tc;
-}
-
 int
 main (void)
 {
     Suite *suite = suite_create ("reference");
     TCase *tc;
-    tc = tcase (suite, "form");
+    tc = suite_case (suite, "form", set_up, tear_down);
     tcase_add_test (tc, form_is_a_step_and_a_pointer);
     tcase_add_test (tc, form_has_an_id_of_at_most_128_bytes);
-    tc = tcase (suite, "walk");
+    tc = suite_case (suite, "walk", set_up, tear_down);
     tcase_add_test (tc, walk_calls_back_in_order_with_paths);
     tcase_add_test (tc, walk_takes_the_payload_itself_for_a_reference);
     tcase_add_test (tc, walk_passes_over_what_is_no_reference);
@@ -486,7 +478,7 @@ main (void)
     tcase_add_test (tc, walk_ends_where_the_visitor_says_no);
     tcase_add_test (tc, walk_cuts_a_path_at_an_enclosing_value);
     tcase_add_test (tc, walk_takes_a_thousand_references);
-    tc = tcase (suite, "resolve");
+    tc = suite_case (suite, "resolve", set_up, tear_down);
     tcase_add_test (tc, resolve_replaces);
     tcase_add_test (tc, resolve_takes_one_dollar_off_a_literal);
     tcase_add_test (tc, resolve_leaves_everything_else);
@@ -497,9 +489,5 @@ main (void)
     tcase_add_test (tc, resolve_makes_no_more_than_a_document_may_have);
     tcase_add_test (tc, resolve_takes_a_thousand_references);
     tcase_add_test (tc, resolve_survives_bytes_that_were_not_checked);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "proto/json.h"
+#include "tests/support/suite.h"
 #include "worker/adapter_builtin.h"
 #include "worker/registry.h"
 
@@ -203,9 +204,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("registry");
-    TCase *tc = tcase_create ("registry");
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
+    TCase *tc = suite_case (suite, "registry", set_up, tear_down);
     tcase_add_test (tc, builtin_serves_three);
     tcase_add_test (tc, entries_are_found_and_in_order);
     tcase_add_test (tc, modality_is_there_once);
@@ -215,9 +214,5 @@ main (void)
     tcase_add_test (tc, classes_have_names);
     tcase_add_test (tc, hooks_are_found_by_point_in_their_order);
     tcase_add_test (tc, hooks_out_of_form_are_refused);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "broker/core/roll.h"
+#include "tests/support/suite.h"
 
 #define FLOWS 2000
 
@@ -122,16 +123,10 @@ int
 main (void)
 {
     Suite *suite = suite_create ("roll");
-    TCase *tests = tcase_create ("roll");
-    tcase_add_checked_fixture (tests, set_up, tear_down);
+    TCase *tests = suite_case (suite, "roll", set_up, tear_down);
     tcase_add_test (tests, empty);
     tcase_add_test (tests, first_in_first_out_closes_its_holes);
     tcase_add_test (tests, last_in_first_out_leaves_none);
     tcase_add_test (tests, in_any_order);
-    suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

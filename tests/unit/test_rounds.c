@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "broker/rounds.h"
+#include "tests/support/suite.h"
 
 static struct reel_rounds rounds;
 
@@ -93,9 +94,5 @@ main (void)
     tcase_add_test (tests, new_reads_fill_a_batch);
     tcase_add_test (tests, messages_fill_a_batch);
     suite_add_tcase (suite, tests);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run (suite);
 }

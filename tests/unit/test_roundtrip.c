@@ -15,6 +15,7 @@
 #include "proto/scan.h"
 #include "tests/support/generate.h"
 #include "tests/support/generate_workflow.h"
+#include "tests/support/suite.h"
 
 #define REPORTED_FROM 100000 /* more documents than that take minutes */
 #define DOCUMENTS 100000
@@ -264,9 +265,5 @@ main (void)
     tcase_add_test (tcase, workflows);
     tcase_add_test (tcase, both_forms_are_judged_alike);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "proto/scan.h"
 #include "tests/support/run_bench.h"
+#include "tests/support/suite.h"
 
 static struct run_bench bench;
 
@@ -784,21 +785,12 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------------ */
 
-static TCase *
-tcase (Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create (name);
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
-    return tc;
-}
-
 int
 main (void)
 {
     Suite *suite = suite_create ("run");
     TCase *tc;
-    tc = tcase (suite, "executor");
+    tc = suite_case (suite, "executor", set_up, tear_down);
     tcase_add_test (tc, executor_refuses_an_empty_workflow);
     tcase_add_test (tc, executor_refuses_a_missing_dependency);
     tcase_add_test (tc, executor_refuses_a_step_that_depends_on_itself);
@@ -824,7 +816,7 @@ main (void)
     tcase_add_test (tc, executor_does_nothing_after_its_end);
     tcase_add_test (tc, executor_ignores_a_result_that_nobody_waits_for);
     tcase_add_test (tc, executor_takes_a_thousand_steps);
-    tc = tcase (suite, "dispatch");
+    tc = suite_case (suite, "dispatch", set_up, tear_down);
     tcase_add_test (tc, dispatch_carries_the_context);
     tcase_add_test (tc, dispatch_gives_an_absent_payload_as_an_empty_map);
     tcase_add_test (tc, dispatch_leaves_a_payload_as_it_was_written);
@@ -845,7 +837,7 @@ main (void)
     tcase_add_test (tc, dispatch_keeps_an_adapters_detail);
     tcase_add_test (tc, dispatch_executed_workflow_round_trips);
     tcase_add_test (tc, dispatch_gives_progress_away_and_keeps_none);
-    tc = tcase (suite, "production-shaped");
+    tc = suite_case (suite, "production-shaped", set_up, tear_down);
     tcase_add_test (tc, scenario_a_film_from_four_steps);
     tcase_add_test (tc, scenario_a_failed_video_spares_the_soundtrack);
     tcase_add_test (tc, scenario_a_failed_keyframe_skips_two_levels);
@@ -853,15 +845,11 @@ main (void)
     tcase_add_test (tc, scenario_the_rest_goes_to_another_worker);
     tcase_add_test (tc, scenario_coverage_of_many_independent_shots);
     tcase_add_test (tc, scenario_a_cancelled_shoot_keeps_what_is_there);
-    tc = tcase (suite, "keyframe to video");
+    tc = suite_case (suite, "keyframe to video", set_up, tear_down);
     tcase_add_test (tc, keyframe_video_passes_the_artifact_on);
     tcase_add_test (tc, keyframe_video_failed_keyframe_skips_the_video);
     tcase_add_test (tc, keyframe_video_without_the_artifact_is_not_dispatched);
     tcase_add_test (tc, keyframe_video_says_where_both_come_from);
     tcase_add_test (tc, keyframe_video_goes_on_elsewhere_after_the_keyframe);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -7,6 +7,7 @@
 
 #include "proto/scan.h"
 #include "tests/support/run_bench.h"
+#include "tests/support/suite.h"
 
 #define ALL (REEL_HOOK_PRE_STEP | REEL_HOOK_POST_STEP | REEL_HOOK_ON_FAILURE)
 #define ONE WORKFLOW (STEP ("a", "idem", ""))
@@ -633,20 +634,11 @@ START_TEST (context_of_one_step_is_not_changed_by_the_next)
 }
 END_TEST
 
-static TCase *
-tcase (Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create (name);
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
-    return tc;
-}
-
 int
 main (void)
 {
     Suite *suite = suite_create ("run_hooks");
-    TCase *tc = tcase (suite, "when");
+    TCase *tc = suite_case (suite, "when", set_up, tear_down);
     tcase_add_test (tc, hooks_are_called_before_and_after_a_step_that_succeeds);
     tcase_add_test (tc, hooks_are_called_before_and_after_a_step_that_fails);
     tcase_add_test (tc, hooks_of_one_point_go_in_the_order_of_registration);
@@ -657,18 +649,18 @@ main (void)
     tcase_add_test (tc, hooks_before_a_step_come_before_its_references);
     tcase_add_test (tc, hook_of_a_step_that_an_earlier_run_left_running_is_told_of_its_failure);
     tcase_add_test (tc, hook_comes_before_the_rule_that_protects_paid_work);
-    tc = tcase (suite, "given");
+    tc = suite_case (suite, "given", set_up, tear_down);
     tcase_add_test (tc, hook_before_a_step_sees_the_step_and_its_context);
     tcase_add_test (tc, hook_after_a_step_sees_its_receipt);
     tcase_add_test (tc, hook_on_failure_sees_the_error);
     tcase_add_test (tc, step_does_not_see_what_its_hook_was_given);
-    tc = tcase (suite, "failing");
+    tc = suite_case (suite, "failing", set_up, tear_down);
     tcase_add_test (tc, failing_before_a_step_fails_it_and_ends_the_run);
     tcase_add_test (tc, failing_after_a_step_leaves_its_outcome);
     tcase_add_test (tc, failing_after_the_last_step_fails_the_workflow);
     tcase_add_test (tc, failing_on_failure_leaves_the_error_of_the_step);
     tcase_add_test (tc, second_hook_is_not_called_after_the_first_failed);
-    tc = tcase (suite, "meanwhile");
+    tc = suite_case (suite, "meanwhile", set_up, tear_down);
     tcase_add_test (tc, cancel_ends_a_hook_before_its_step);
     tcase_add_test (tc, cancel_dispatches_nothing_after_a_hook_that_succeeded_all_the_same);
     tcase_add_test (tc, cancel_lets_a_hook_after_a_step_finish);
@@ -683,13 +675,9 @@ main (void)
     tcase_add_test (tc, yield_before_a_hook_was_called_lets_it_be_called);
     tcase_add_test (tc, progress_and_checkpoints_of_a_hook_are_nobodys);
     tcase_add_test (tc, acknowledgement_while_a_hook_is_open_dispatches_nothing);
-    tc = tcase (suite, "context");
+    tc = suite_case (suite, "context", set_up, tear_down);
     tcase_add_test (tc, context_is_checked_again_with_each_step);
     tcase_add_test (tc, context_that_does_not_hold_is_not_dispatched);
     tcase_add_test (tc, context_of_one_step_is_not_changed_by_the_next);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -9,6 +9,7 @@
 
 #include "tests/support/run_bench.h"
 #include "tests/support/scarce.h"
+#include "tests/support/suite.h"
 
 static struct reel_run *run;
 static struct reel_run_commands commands;
@@ -168,9 +169,5 @@ main (void)
     TCase *tc = tcase_create ("memory");
     tcase_add_test (tc, every_allocation_may_fail);
     suite_add_tcase (suite, tc);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

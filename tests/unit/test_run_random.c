@@ -12,6 +12,7 @@
 #include "proto/outcome.h"
 #include "proto/scan.h"
 #include "tests/support/run_bench.h"
+#include "tests/support/suite.h"
 
 #define SEEDS 500
 #define STEPS_MAX 8
@@ -505,9 +506,5 @@ main (void)
     tcase_set_timeout (tc, 60);
     tcase_add_test (tc, whatever_happens);
     suite_add_tcase (suite, tc);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -11,6 +11,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/support/run_bench.h"
+#include "tests/support/suite.h"
 #include "worker/run_state.h"
 
 static struct run_bench bench;
@@ -1598,21 +1599,12 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------------- */
 
-static TCase *
-tcase (Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create (name);
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
-    return tc;
-}
-
 int
 main (void)
 {
     Suite *suite = suite_create ("run_rules");
     TCase *tc;
-    tc = tcase (suite, "protect");
+    tc = suite_case (suite, "protect", set_up, tear_down);
     tcase_add_test (tc, protect_waits_for_the_acknowledgement_of_its_own_start);
     tcase_add_test (tc, protect_waits_for_everything_reported_before);
     tcase_add_test (tc, protect_covers_resumable_steps);
@@ -1627,7 +1619,7 @@ main (void)
     tcase_add_test (tc, protect_covers_every_attempt);
     tcase_add_test (tc, protect_ignores_acknowledgements_that_cannot_be);
     tcase_add_test (tc, protect_needs_no_lease_in_a_local_run);
-    tc = tcase (suite, "policy");
+    tc = suite_case (suite, "policy", set_up, tear_down);
     tcase_add_test (tc, policy_says_what_is_in_force);
     tcase_add_test (tc, policy_takes_the_timeout_of_the_step_before_the_workers);
     tcase_add_test (tc, policy_is_one_attempt_by_default);
@@ -1643,7 +1635,7 @@ main (void)
     tcase_add_test (tc, policy_without_a_ceiling_stays_a_duration);
     tcase_add_test (tc, policy_takes_an_early_tick_as_a_reminder);
     tcase_add_test (tc, policy_hands_every_attempt_the_same_call);
-    tc = tcase (suite, "checkpoint");
+    tc = suite_case (suite, "checkpoint", set_up, tear_down);
     tcase_add_test (tc, checkpoint_is_reported);
     tcase_add_test (tc, checkpoint_of_an_earlier_delivery_is_handed_to_the_step_in_doubt_alone);
     tcase_add_test (tc, checkpoint_leaves_the_open_call_as_it_is);
@@ -1655,7 +1647,7 @@ main (void)
     tcase_add_test (tc, checkpoint_does_not_wait_for_that_of_another_step);
     tcase_add_test (tc, checkpoint_of_an_adapter_that_cannot_go_on_from_it_is_dropped);
     tcase_add_test (tc, checkpoint_without_an_open_call_is_nothing);
-    tc = tcase (suite, "cancel");
+    tc = suite_case (suite, "cancel", set_up, tear_down);
     tcase_add_test (tc, cancel_aborts_the_open_call_once);
     tcase_add_test (tc, cancel_lets_a_success_stand);
     tcase_add_test (tc, cancel_is_too_late_when_the_last_step_succeeds);
@@ -1665,7 +1657,7 @@ main (void)
     tcase_add_test (tc, cancel_ends_a_backoff);
     tcase_add_test (tc, cancel_ends_a_step_that_waits_for_its_acknowledgement);
     tcase_add_test (tc, cancel_wins_over_yield);
-    tc = tcase (suite, "yield");
+    tc = suite_case (suite, "yield", set_up, tear_down);
     tcase_add_test (tc, yield_waits_for_the_open_call);
     tcase_add_test (tc, yield_after_a_failure_skips_first);
     tcase_add_test (tc, yield_with_nothing_left_to_dispatch_ends_the_workflow);
@@ -1677,7 +1669,7 @@ main (void)
     tcase_add_test (tc, yield_makes_the_next_attempt_at_once_where_a_checkpoint_may_be_good);
     tcase_add_test (tc, yield_does_not_forget_a_checkpoint_where_the_outbox_is_full);
     tcase_add_test (tc, yield_takes_back_a_start_that_waits_for_the_lease);
-    tc = tcase (suite, "local");
+    tc = suite_case (suite, "local", set_up, tear_down);
     tcase_add_test (tc, local_running_idempotent_step_goes_on);
     tcase_add_test (tc, local_running_step_with_retry_goes_on);
     tcase_add_test (tc, local_running_step_otherwise_fails);
@@ -1685,7 +1677,7 @@ main (void)
     tcase_add_test (tc, local_running_resumable_step_fails_too);
     tcase_add_test (tc, local_running_step_without_adapter_is_in_doubt);
     tcase_add_test (tc, local_running_step_passes_no_attempts_on);
-    tc = tcase (suite, "bound");
+    tc = suite_case (suite, "bound", set_up, tear_down);
     tcase_add_test (tc, bound_of_a_receipt_in_bytes);
     tcase_add_test (tc, bound_of_a_receipt_is_that_of_the_newest_terms);
     tcase_add_test (tc, bound_of_a_receipt_is_at_least_1024);
@@ -1707,14 +1699,10 @@ main (void)
     tcase_add_test (tc, bound_of_the_outbox_lets_cancel_and_yield_through);
     tcase_add_test (tc, bound_of_the_outbox_holds_skips_back);
     tcase_add_loop_test (tc, bound_of_the_outbox_whatever_a_step_does, 0, 4);
-    tc = tcase (suite, "outbox");
+    tc = suite_case (suite, "outbox", set_up, tear_down);
     tcase_add_test (tc, outbox_packs_from_anywhere);
     tcase_add_test (tc, outbox_packs_within_bytes_but_one_event_always);
     tcase_add_test (tc, outbox_packs_so_many_events_at_once);
     tcase_add_test (tc, outbox_of_the_largest_receipt_fits_a_report);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "proto/pack.h"
 #include "tests/support/document.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 
@@ -690,9 +691,5 @@ main (void)
     tcase_add_test (tcase, every_corruption_of_a_byte_is_answered);
     tcase_add_test (tcase, every_truncation_is_refused);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

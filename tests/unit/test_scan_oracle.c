@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "proto/pack.h"
 #include "tests/support/generate.h"
+#include "tests/support/suite.h"
 
 #define DAMAGES_A_DOCUMENT 8
 
@@ -305,9 +306,5 @@ main (void)
     tcase_add_test (tcase, agrees_with_msgpack_c);
     tcase_add_test (tcase, agrees_on_keys);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "net/socket.h"
+#include "tests/support/suite.h"
 
 #define DEADLINE_MS 10000
 
@@ -314,8 +315,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("socket");
-    TCase *tcase = tcase_create ("socket");
-    tcase_add_checked_fixture (tcase, setup, teardown);
+    TCase *tcase = suite_case (suite, "socket", setup, teardown);
     tcase_add_loop_test (tcase, free_port, 0, 2);
     tcase_add_test (tcase, file_endpoint);
     tcase_add_test (tcase, file_endpoint_in_use);
@@ -326,10 +326,5 @@ main (void)
     tcase_add_test (tcase, high_water_mark);
     tcase_add_test (tcase, subscriber_that_does_not_read);
     tcase_add_test (tcase, frame_limit);
-    suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

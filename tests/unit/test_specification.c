@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "proto/message.h"
+#include "tests/support/suite.h"
 
 static char *text;
 
@@ -334,8 +335,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("specification");
-    TCase *tcase = tcase_create ("text");
-    tcase_add_checked_fixture (tcase, read_text, drop_text);
+    TCase *tcase = suite_case (suite, "text", read_text, drop_text);
     tcase_add_loop_test (tcase, each_message_is_described, 0, REEL_COMMAND_COUNT);
     tcase_add_test (tcase, errors_and_beats_are_described);
     tcase_add_loop_test (tcase, each_type_is_described, 0, REEL_FIELD_COUNT);
@@ -343,10 +343,5 @@ main (void)
     tcase_add_test (tcase, default_endpoints_are_described);
     tcase_add_test (tcase, each_code_is_described);
     tcase_add_loop_test (tcase, nothing_else_is_described, 0, sizeof tables / sizeof tables[0]);
-    suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed != 0;
+    return suite_run (suite);
 }

@@ -2,6 +2,7 @@
  * What reaches a person: whole characters, a path that names something, the code as given.
  */
 #include "base/status.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -109,9 +110,5 @@ main (void)
     tcase_add_test (tcase, paths_are_cut_to_an_enclosing_value);
     tcase_add_test (tcase, names);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/random.h"
+#include "tests/support/suite.h"
 
 #define LAST_US 253402300799999999ll
 
@@ -142,9 +143,5 @@ main (void)
     tcase_add_test (tcase, refuses);
     tcase_add_test (tcase, every_time_survives);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

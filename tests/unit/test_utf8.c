@@ -2,6 +2,7 @@
  * Every sequence of up to three bytes and the corners of four, against the ranges of RFC 3629.
  */
 #include "base/utf8.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -66,9 +67,5 @@ main (void)
     tcase_add_test (tcase, every_scalar_value);
     tcase_add_test (tcase, no_other_sequence);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

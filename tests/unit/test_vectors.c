@@ -14,6 +14,7 @@
 #include "proto/outcome.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
+#include "tests/support/suite.h"
 
 #define VECTORS REEL_SOURCE_DIR "/tests/vectors"
 #define LINES_MAX 5
@@ -320,9 +321,5 @@ main (void)
     tcase_add_test (tcase, what_becomes_of_a_workflow);
     tcase_add_test (tcase, messages);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -11,6 +11,7 @@
 #include "client/text.h"
 #include "client/view.h"
 #include "proto/json.h"
+#include "tests/support/suite.h"
 
 #define T0 1700000000000000
 
@@ -502,8 +503,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("client/view");
-    TCase *tcase = tcase_create ("view");
-    tcase_add_checked_fixture (tcase, setup, teardown);
+    TCase *tcase = suite_case (suite, "view", setup, teardown);
     tcase_add_test (tcase, before_anything_happened);
     tcase_add_test (tcase, while_a_step_runs);
     tcase_add_test (tcase, after_it_failed);
@@ -525,10 +525,5 @@ main (void)
     tcase_add_loop_test (tcase, text_is_cut_at_characters, 0, COUNT (cuts));
     tcase_add_test (tcase, json_keeps_its_meaning);
     tcase_add_loop_test (tcase, durations_are_readable, 0, COUNT (durations));
-    suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

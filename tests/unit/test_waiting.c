@@ -6,6 +6,7 @@
 
 #include "client/waiting.h"
 #include "proto/json.h"
+#include "tests/support/suite.h"
 
 #define NOW_US 1700000000000000
 #define STEP(id, modality, more) "{\"step_id\":\"" id "\",\"modality\":\"" modality "\"" more "}"
@@ -105,17 +106,11 @@ END_TEST
 int
 main (void)
 {
-    TCase *cases = tcase_create ("waiting");
-    tcase_add_checked_fixture (cases, NULL, teardown);
+    Suite *suite = suite_create ("waiting");
+    TCase *cases = suite_case (suite, "waiting", NULL, teardown);
     tcase_add_test (cases, for_a_worker_that_serves_it);
     tcase_add_test (cases, for_a_slot);
     tcase_add_test (cases, for_its_time);
     tcase_add_test (cases, for_nothing);
-    Suite *suite = suite_create ("waiting");
-    suite_add_tcase (suite, cases);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/support/call.h"
+#include "tests/support/suite.h"
 #include "worker/config.h"
 
 static struct reel_registry *registry;
@@ -217,9 +218,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("worker_config");
-    TCase *tc = tcase_create ("worker_config");
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
+    TCase *tc = suite_case (suite, "worker_config", set_up, tear_down);
     tcase_add_test (tc, nothing_configured_serves_the_builtin);
     tcase_add_test (tc, file_without_a_modality_serves_the_builtin);
     tcase_add_loop_test (tc, bad_file_is_refused_by_name_and_key, 0, sizeof bad / sizeof bad[0]);
@@ -228,9 +227,5 @@ main (void)
         tcase_add_test (tc, everything_is_read);
         tcase_add_test (tc, names_are_found_from_anywhere);
     }
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

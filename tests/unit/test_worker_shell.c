@@ -15,6 +15,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/support/call.h"
+#include "tests/support/suite.h"
 #include "worker/adapter_exec.h"
 #include "worker/shell.h"
 
@@ -992,9 +993,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("worker_shell");
-    TCase *tc = tcase_create ("worker_shell");
-    tcase_add_checked_fixture (tc, set_up, tear_down);
-    suite_add_tcase (suite, tc);
+    TCase *tc = suite_case (suite, "worker_shell", set_up, tear_down);
     tcase_add_test (tc, ready_says_what_it_can_do);
     tcase_add_test (tc, workflow_of_idempotent_steps_is_one_report);
     tcase_add_test (tc, slots_are_worked_at_together);
@@ -1032,9 +1031,5 @@ main (void)
         tcase_add_test (tc, step_that_outlasts_the_draining_is_ended);
         tcase_add_test (tc, second_stop_ends_at_once);
     }
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

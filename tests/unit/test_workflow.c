@@ -10,6 +10,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/support/document.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 
@@ -969,8 +970,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("workflow");
-    TCase *tcase = tcase_create ("workflow");
-    tcase_add_checked_fixture (tcase, setup, teardown);
+    TCase *tcase = suite_case (suite, "workflow", setup, teardown);
     tcase_add_test (tcase, a_step_has_its_defaults);
     tcase_add_test (tcase, a_workflow_has_its_defaults);
     tcase_add_test (tcase, nil_counts_as_absent_where_there_is_a_default);
@@ -1003,10 +1003,5 @@ main (void)
     tcase_add_test (tcase, every_corruption_of_a_byte_is_answered);
     tcase_add_test (tcase, statuses_have_names);
     tcase_add_test (tcase, in_doubt_has_names);
-    suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

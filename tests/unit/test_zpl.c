@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/zpl.h"
+#include "tests/support/suite.h"
 
 static struct reel_zpl *
 parse (const char *text)
@@ -173,9 +174,5 @@ main (void)
     tcase_add_test (tcase, nul_byte);
     tcase_add_test (tcase, files);
     suite_add_tcase (suite, tcase);
-    SRunner *runner = srunner_create (suite);
-    srunner_run_all (runner, CK_NORMAL);
-    int failed = srunner_ntests_failed (runner);
-    srunner_free (runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run (suite);
 }

@@ -8,22 +8,8 @@
 
 #include "base/hash.h"
 #include "proto/scan.h"
-#include "tests/support/run_bench.h"
+#include "tests/support/run_fixture.h"
 #include "tests/support/suite.h"
-
-static struct run_bench bench;
-
-static void
-set_up (void)
-{
-    run_bench_init (&bench);
-}
-
-static void
-tear_down (void)
-{
-    run_bench_free (&bench);
-}
 
 static const char *
 refusal (const char *document)
@@ -48,12 +34,6 @@ static const char *
 provenance (void)
 {
     return run_bench_json (&bench, bench.call.provenance);
-}
-
-static enum reel_step_status
-status_of (const char *step_id)
-{
-    return run_bench_outcome (&bench, step_id).status;
 }
 
 /* --- executor ---------------------------------------------------------------------------- */
@@ -790,7 +770,7 @@ main (void)
 {
     Suite *suite = suite_create ("run");
     TCase *tc;
-    tc = suite_case (suite, "executor", set_up, tear_down);
+    tc = suite_case (suite, "executor", set_up_bench, tear_down_bench);
     tcase_add_test (tc, executor_refuses_an_empty_workflow);
     tcase_add_test (tc, executor_refuses_a_missing_dependency);
     tcase_add_test (tc, executor_refuses_a_step_that_depends_on_itself);
@@ -816,7 +796,7 @@ main (void)
     tcase_add_test (tc, executor_does_nothing_after_its_end);
     tcase_add_test (tc, executor_ignores_a_result_that_nobody_waits_for);
     tcase_add_test (tc, executor_takes_a_thousand_steps);
-    tc = suite_case (suite, "dispatch", set_up, tear_down);
+    tc = suite_case (suite, "dispatch", set_up_bench, tear_down_bench);
     tcase_add_test (tc, dispatch_carries_the_context);
     tcase_add_test (tc, dispatch_gives_an_absent_payload_as_an_empty_map);
     tcase_add_test (tc, dispatch_leaves_a_payload_as_it_was_written);
@@ -837,7 +817,7 @@ main (void)
     tcase_add_test (tc, dispatch_keeps_an_adapters_detail);
     tcase_add_test (tc, dispatch_executed_workflow_round_trips);
     tcase_add_test (tc, dispatch_gives_progress_away_and_keeps_none);
-    tc = suite_case (suite, "production-shaped", set_up, tear_down);
+    tc = suite_case (suite, "production-shaped", set_up_bench, tear_down_bench);
     tcase_add_test (tc, scenario_a_film_from_four_steps);
     tcase_add_test (tc, scenario_a_failed_video_spares_the_soundtrack);
     tcase_add_test (tc, scenario_a_failed_keyframe_skips_two_levels);
@@ -845,7 +825,7 @@ main (void)
     tcase_add_test (tc, scenario_the_rest_goes_to_another_worker);
     tcase_add_test (tc, scenario_coverage_of_many_independent_shots);
     tcase_add_test (tc, scenario_a_cancelled_shoot_keeps_what_is_there);
-    tc = suite_case (suite, "keyframe to video", set_up, tear_down);
+    tc = suite_case (suite, "keyframe to video", set_up_bench, tear_down_bench);
     tcase_add_test (tc, keyframe_video_passes_the_artifact_on);
     tcase_add_test (tc, keyframe_video_failed_keyframe_skips_the_video);
     tcase_add_test (tc, keyframe_video_without_the_artifact_is_not_dispatched);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "proto/scan.h"
-#include "tests/support/run_bench.h"
+#include "tests/support/run_fixture.h"
 #include "tests/support/suite.h"
 
 #define ALL (REEL_HOOK_PRE_STEP | REEL_HOOK_POST_STEP | REEL_HOOK_ON_FAILURE)
@@ -21,19 +21,11 @@ static const struct run_bench_hook mixed[] = {{"f", REEL_HOOK_ON_FAILURE},
                                               {"pb", REEL_HOOK_PRE_STEP | REEL_HOOK_POST_STEP},
                                               {NULL, 0}};
 
-static struct run_bench bench;
-
 static void
 set_up (void)
 {
-    run_bench_init (&bench);
+    set_up_bench ();
     bench.hooks = log_everything;
-}
-
-static void
-tear_down (void)
-{
-    run_bench_free (&bench);
 }
 
 static void
@@ -58,12 +50,6 @@ error_at (const char *key)
     if (!reel_scan_find (reel_run_error (bench.run), reel_slice_text (key), &found))
         return "";
     return run_bench_json (&bench, found);
-}
-
-static enum reel_step_status
-status_of (const char *step_id)
-{
-    return run_bench_outcome (&bench, step_id).status;
 }
 
 /* --- when ---------------------------------------------------------------------------------- */
@@ -638,7 +624,7 @@ int
 main (void)
 {
     Suite *suite = suite_create ("run_hooks");
-    TCase *tc = suite_case (suite, "when", set_up, tear_down);
+    TCase *tc = suite_case (suite, "when", set_up, tear_down_bench);
     tcase_add_test (tc, hooks_are_called_before_and_after_a_step_that_succeeds);
     tcase_add_test (tc, hooks_are_called_before_and_after_a_step_that_fails);
     tcase_add_test (tc, hooks_of_one_point_go_in_the_order_of_registration);
@@ -649,18 +635,18 @@ main (void)
     tcase_add_test (tc, hooks_before_a_step_come_before_its_references);
     tcase_add_test (tc, hook_of_a_step_that_an_earlier_run_left_running_is_told_of_its_failure);
     tcase_add_test (tc, hook_comes_before_the_rule_that_protects_paid_work);
-    tc = suite_case (suite, "given", set_up, tear_down);
+    tc = suite_case (suite, "given", set_up, tear_down_bench);
     tcase_add_test (tc, hook_before_a_step_sees_the_step_and_its_context);
     tcase_add_test (tc, hook_after_a_step_sees_its_receipt);
     tcase_add_test (tc, hook_on_failure_sees_the_error);
     tcase_add_test (tc, step_does_not_see_what_its_hook_was_given);
-    tc = suite_case (suite, "failing", set_up, tear_down);
+    tc = suite_case (suite, "failing", set_up, tear_down_bench);
     tcase_add_test (tc, failing_before_a_step_fails_it_and_ends_the_run);
     tcase_add_test (tc, failing_after_a_step_leaves_its_outcome);
     tcase_add_test (tc, failing_after_the_last_step_fails_the_workflow);
     tcase_add_test (tc, failing_on_failure_leaves_the_error_of_the_step);
     tcase_add_test (tc, second_hook_is_not_called_after_the_first_failed);
-    tc = suite_case (suite, "meanwhile", set_up, tear_down);
+    tc = suite_case (suite, "meanwhile", set_up, tear_down_bench);
     tcase_add_test (tc, cancel_ends_a_hook_before_its_step);
     tcase_add_test (tc, cancel_dispatches_nothing_after_a_hook_that_succeeded_all_the_same);
     tcase_add_test (tc, cancel_lets_a_hook_after_a_step_finish);
@@ -675,7 +661,7 @@ main (void)
     tcase_add_test (tc, yield_before_a_hook_was_called_lets_it_be_called);
     tcase_add_test (tc, progress_and_checkpoints_of_a_hook_are_nobodys);
     tcase_add_test (tc, acknowledgement_while_a_hook_is_open_dispatches_nothing);
-    tc = suite_case (suite, "context", set_up, tear_down);
+    tc = suite_case (suite, "context", set_up, tear_down_bench);
     tcase_add_test (tc, context_is_checked_again_with_each_step);
     tcase_add_test (tc, context_that_does_not_hold_is_not_dispatched);
     tcase_add_test (tc, context_of_one_step_is_not_changed_by_the_next);

@@ -13,6 +13,11 @@
 /* For `more` of a STEP(); what follows it ends the policy with a "}". */
 #define THREE ",'policy':{'retry':{'max_attempts':3}"
 
+/* A step that an earlier run has paid for. */
+#define DONE(id)                                                                                                       \
+    "{'step_id':'" id "','modality':'paid','status':'succeeded','receipt':{'output':{'n':1}},'started_us':1,"          \
+    "'finished_us':2}"
+
 static struct run_bench bench;
 
 static inline void
@@ -31,6 +36,13 @@ static inline enum reel_step_status
 status_of (const char *step_id)
 {
     return run_bench_outcome (&bench, step_id).status;
+}
+
+/* The dispatched context's values, as JSON. */
+static inline const char *
+payload (void)
+{
+    return run_bench_json (&bench, bench.call.payload);
 }
 
 static inline void

@@ -9,10 +9,10 @@
 
 /* Adds a case each of whose tests runs between these two. */
 static inline TCase *
-suite_case (Suite *suite, const char *name, SFun set_up, SFun tear_down)
+suite_case (Suite *suite, const char *name, SFun before, SFun after)
 {
     TCase *tests = tcase_create (name);
-    tcase_add_checked_fixture (tests, set_up, tear_down);
+    tcase_add_checked_fixture (tests, before, after);
     suite_add_tcase (suite, tests);
     return tests;
 }

@@ -15,7 +15,7 @@ from harness import step, until, workflow
 
 SOURCE = pathlib.Path(os.environ["REEL_SOURCE"])
 SPECIFICATION = (SOURCE / "proto/README.md").read_text(encoding="utf-8")
-# What no client can bring about: a record that cannot be read, two ids of one fingerprint (unit/test_core_client.c).
+# What no client can bring about: a record that cannot be read, two ids of one fingerprint (unit/test_core_get.c).
 NOT_TO_BE_HAD = {"internal"}
 
 QUEUED = workflow(step("a", "nobody"), workflow_id="queued")

@@ -7,33 +7,14 @@
 #include <string.h>
 
 #include "proto/scan.h"
-#include "tests/support/broker.h"
+#include "tests/support/broker_fixture.h"
 #include "tests/support/suite.h"
 
-#define STEP(id, modality, more) "{'step_id':'" id "','modality':'" modality "'" more "}"
-#define WORKFLOW(id, steps) "{'workflow_id':'" id "','steps':[" steps "]}"
-#define TWO WORKFLOW ("wf", STEP ("a", "echo", "") "," STEP ("b", "echo", ""))
+#define TWO WORKFLOW ("wf", STEP ("a", "echo") "," STEP ("b", "echo"))
 #define ID "{'workflow_id':'wf'}"
-#define HEARTBEAT(lease) "{'leases':[" lease "],'sent_us':1}"
 #define ENDED_CANCELLED EVENT ("workflow.ended", ",'error':{'code':'cancelled','message':'m','retryable':false}")
 #define FAILED_CANCELLED(step)                                                                                         \
     STEP_EVENT ("step.failed", step, ",'error':{'code':'cancelled','message':'m','retryable':false}")
-
-static struct broker broker;
-
-static void
-set_up (void)
-{
-    broker_init (&broker);
-    broker_start (&broker);
-    broker_forget (&broker);
-}
-
-static void
-tear_down (void)
-{
-    broker_free (&broker);
-}
 
 static void
 ask (const char *command, const char *header)

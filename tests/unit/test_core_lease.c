@@ -6,31 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/broker.h"
+#include "tests/support/broker_fixture.h"
 #include "tests/support/suite.h"
 
-#define STEP(id, modality) "{'step_id':'" id "','modality':'" modality "'}"
-#define WORKFLOW(id, steps) "{'workflow_id':'" id "','steps':[" steps "]}"
 #define THREE WORKFLOW ("wf", STEP ("a", "echo") "," STEP ("b", "echo") "," STEP ("c", "echo"))
 #define IN_DOUBT(step, attempt, policy)                                                                                \
     STEP_EVENT ("step.started", step, ",'attempt':" attempt ",'idempotent':false,'in_doubt':'" policy "'")
-#define HEARTBEAT(lease) "{'leases':[" lease "],'sent_us':1}"
-
-static struct broker broker;
-
-static void
-set_up (void)
-{
-    broker_init (&broker);
-    broker_start (&broker);
-    broker_forget (&broker);
-}
-
-static void
-tear_down (void)
-{
-    broker_free (&broker);
-}
 
 /* "w" holds "wf" of steps a, b, c under [1,1], and has reported these events. */
 static void

@@ -10,15 +10,11 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/sim/sim.h"
+#include "tests/support/timers.h"
 #include "worker/adapter_builtin.h"
 #include "worker/link.h"
-#include "worker/loop.h"
 
 #define READ_MAX 1024
-
-struct reel_loop {
-    struct reel_timer *first; /* the soonest */
-};
 
 struct worker {
     unsigned number;
@@ -32,52 +28,6 @@ struct worker {
 };
 
 static struct worker workers[SIM_WORKERS_MAX];
-
-/* --- worker/loop.h ------------------------------------------------------------------------ */
-
-void
-reel_loop_disarm (struct reel_loop *loop, struct reel_timer *timer)
-{
-    if (!timer->armed)
-        return;
-    if (timer->previous != NULL)
-        timer->previous->next = timer->next;
-    else
-        loop->first = timer->next;
-    if (timer->next != NULL)
-        timer->next->previous = timer->previous;
-    timer->armed = false;
-}
-
-void
-reel_loop_arm (struct reel_loop *loop, struct reel_timer *timer, int64_t at_us)
-{
-    struct reel_timer *before = NULL, *after;
-    reel_loop_disarm (loop, timer);
-    for (after = loop->first; after != NULL && after->at_us <= at_us; after = after->next)
-        before = after;
-    timer->at_us = at_us;
-    timer->armed = true;
-    timer->previous = before;
-    timer->next = after;
-    if (before != NULL)
-        before->next = timer;
-    else
-        loop->first = timer;
-    if (after != NULL)
-        after->previous = timer;
-}
-
-static void
-run_timers (struct reel_loop *loop)
-{
-    int64_t now_us = reel_clock_monotonic_us ();
-    while (loop->first != NULL && loop->first->at_us <= now_us) {
-        struct reel_timer *timer = loop->first;
-        reel_loop_disarm (loop, timer);
-        timer->due (timer);
-    }
-}
 
 /* --- adapters ----------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /*
- * The clock and the timers of worker/loop.h for a test that has the time itself, in the place of the real ones: for what
- * waits for nothing but time. Say TIMERS_MONOTONIC_US and TIMERS_WALL_US first.
+ * The timers of worker/loop.h in a test that has the time itself, in the place of the real ones: for what waits for nothing
+ * but time. What is due at the same time comes in the order in which it was armed.
  */
 #ifndef REEL_TESTS_SUPPORT_TIMERS_H
 #define REEL_TESTS_SUPPORT_TIMERS_H
@@ -9,61 +9,50 @@
 #include "worker/loop.h"
 
 struct reel_loop {
-    struct reel_timer *first; /* of all that are armed, in no order */
+    struct reel_timer *first; /* the soonest */
 };
 
-static struct reel_loop loop;
-
-int64_t
-reel_clock_monotonic_us (void)
-{
-    return TIMERS_MONOTONIC_US;
-}
-
-int64_t
-reel_clock_wall_us (void)
-{
-    return TIMERS_WALL_US;
-}
-
 void
-reel_loop_disarm (struct reel_loop *on, struct reel_timer *timer)
+reel_loop_disarm (struct reel_loop *loop, struct reel_timer *timer)
 {
-    struct reel_timer **at = &on->first;
-    while (*at != NULL && *at != timer)
-        at = &(*at)->next;
-    if (*at != NULL)
-        *at = timer->next;
+    if (!timer->armed)
+        return;
+    if (timer->previous != NULL)
+        timer->previous->next = timer->next;
+    else
+        loop->first = timer->next;
+    if (timer->next != NULL)
+        timer->next->previous = timer->previous;
     timer->armed = false;
 }
 
 void
-reel_loop_arm (struct reel_loop *on, struct reel_timer *timer, int64_t at_us)
+reel_loop_arm (struct reel_loop *loop, struct reel_timer *timer, int64_t at_us)
 {
-    reel_loop_disarm (on, timer);
+    struct reel_timer *before = NULL, *after;
+    reel_loop_disarm (loop, timer);
+    for (after = loop->first; after != NULL && after->at_us <= at_us; after = after->next)
+        before = after;
     timer->at_us = at_us;
     timer->armed = true;
-    timer->next = on->first;
-    on->first = timer;
-}
-
-static struct reel_timer *
-soonest (void)
-{
-    struct reel_timer *found = loop.first;
-    for (struct reel_timer *timer = loop.first; timer != NULL; timer = timer->next)
-        if (timer->at_us < found->at_us)
-            found = timer;
-    return found;
+    timer->previous = before;
+    timer->next = after;
+    if (before != NULL)
+        before->next = timer;
+    else
+        loop->first = timer;
+    if (after != NULL)
+        after->previous = timer;
 }
 
 /* Calls whatever is due. */
-static void
-run_timers (void)
+static inline void
+run_timers (struct reel_loop *loop)
 {
-    for (struct reel_timer *timer = soonest (); timer != NULL && timer->at_us <= TIMERS_MONOTONIC_US;
-         timer = soonest ()) {
-        reel_loop_disarm (&loop, timer);
+    int64_t until_us = reel_clock_monotonic_us ();
+    while (loop->first != NULL && loop->first->at_us <= until_us) {
+        struct reel_timer *timer = loop->first;
+        reel_loop_disarm (loop, timer);
         timer->due (timer);
     }
 }

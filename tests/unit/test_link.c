@@ -12,13 +12,12 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/support/suite.h"
-#include "worker/link.h"
 
 static int64_t now_us = 1000000;
 
-#define TIMERS_MONOTONIC_US now_us
-#define TIMERS_WALL_US now_us
-#include "tests/support/timers.h"
+#define LINK_MONOTONIC_US now_us
+#define LINK_WALL_US now_us
+#include "tests/support/link_fixture.h"
 
 #define HEARTBEAT_MS 50
 #define LEASE_MS 60000
@@ -29,8 +28,6 @@ static int64_t now_us = 1000000;
 /* In one connection that is not read, until it is given up after a lease: all of it twice, and what is small. */
 #define UNREAD_BYTES_MAX (2u * OUTBOX_BYTES + (4u << 20))
 
-static struct reel_link *link_of_worker;
-static struct reel_registry *registry;
 static struct reel_random random_of_steps;
 
 /* --- an adapter that floods ------------------------------------------------------------------------ */
@@ -85,12 +82,6 @@ cancel_call (struct reel_adapter *adapter, struct reel_task *task)
     (void) adapter;
     reel_loop_disarm (&loop, &call.timer);
     end_call (task);
-}
-
-static void
-destroy_nothing (struct reel_adapter *adapter)
-{
-    (void) adapter;
 }
 
 static struct reel_adapter floods = {"flood", REEL_ADAPTER_IDEMPOTENT, start_call, cancel_call, destroy_nothing};
@@ -206,12 +197,6 @@ send_message (void *context, enum reel_command command, struct reel_slice header
     return true;
 }
 
-static void
-welcomed (void *context)
-{
-    (void) context;
-}
-
 /* What was not sent is gone with the connection. */
 static void
 silent (void *context)
@@ -227,7 +212,7 @@ silent (void *context)
 static bool
 turn (void)
 {
-    run_timers ();
+    run_timers (&loop);
     bool over = reel_link_end_turn (link_of_worker);
     if (!broker.away)
         broker.unread_bytes = 0;
@@ -235,16 +220,14 @@ turn (void)
         broker.has_said = false;
         acknowledge ();
     }
-    const struct reel_timer *next = soonest ();
-    now_us = next != NULL && next->at_us > now_us ? next->at_us : now_us + 1;
+    now_us = loop.first != NULL && loop.first->at_us > now_us ? loop.first->at_us : now_us + 1;
     return over;
 }
 
 static void
 set_up (void)
 {
-    struct reel_adapter *adapter = &floods;
-    struct reel_error err;
+    struct reel_adapter *const adapters[] = {&floods, NULL};
     struct reel_buf zeros = {0};
     reel_random_seed (&random_of_steps, 1);
     memset (reel_buf_reserve (&zeros, REEL_RECEIPT_BYTES_MAX - 8), 0, REEL_RECEIPT_BYTES_MAX - 8);
@@ -253,18 +236,8 @@ set_up (void)
     reel_pack_bin (&large, reel_slice (zeros.data, REEL_RECEIPT_BYTES_MAX - 8));
     reel_buf_free (&zeros);
     ck_assert_uint_eq (large.len, REEL_RECEIPT_BYTES_MAX);
-    ck_assert_int_eq (reel_registry_create (&registry), REEL_OK);
-    ck_assert_int_eq (reel_registry_add_builtin (registry, &err), REEL_OK);
-    ck_assert_int_eq (reel_registry_add (registry, "flood", &adapter, &(struct reel_policy){0}, &err), REEL_OK);
-    const struct reel_link_setup setup = {.name = "w",
-                                          .slots = 1,
-                                          .drain_ms = 1000,
-                                          .registry = registry,
-                                          .loop = &loop,
-                                          .send = send_message,
-                                          .welcomed = welcomed,
-                                          .silent = silent};
-    ck_assert_int_eq (reel_link_create (&setup, &link_of_worker), REEL_OK);
+    const struct reel_link_setup setup = {.slots = 1, .send = send_message, .silent = silent};
+    ck_assert_int_eq (make_link (setup, adapters), REEL_OK);
 }
 
 static void

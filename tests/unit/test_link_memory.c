@@ -9,21 +9,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "proto/pack.h"
 #include "tests/support/broker.h"
 #include "tests/support/scarce.h"
 #include "tests/support/suite.h"
-#include "worker/link.h"
 
 #define LIFE_MS_MAX 600000
 #define MESSAGES_MAX 256
 #define CALLS_MAX 8
 
 static struct broker broker;
-static struct reel_registry *registry;
-static struct reel_link *link_of_worker;
 
 /* Whoever is out of memory says so; here it is no news. */
 void
@@ -32,11 +28,9 @@ reel_log (enum reel_log_level level, const char *format, ...)
     (void) level, (void) format;
 }
 
-/* --- the clock, and worker/loop.h over it ------------------------------------------------------- */
-
-#define TIMERS_MONOTONIC_US broker.monotonic_us
-#define TIMERS_WALL_US broker.wall_us
-#include "tests/support/timers.h"
+#define LINK_MONOTONIC_US broker.monotonic_us
+#define LINK_WALL_US broker.wall_us
+#include "tests/support/link_fixture.h"
 
 /* --- what goes between the two ------------------------------------------------------------------- */
 
@@ -93,12 +87,6 @@ send_message (void *context, enum reel_command command, struct reel_slice header
     (void) context;
     put (&to_broker, command, header, document);
     return true;
-}
-
-static void
-welcomed (void *context)
-{
-    (void) context;
 }
 
 static void
@@ -198,12 +186,6 @@ cancel_call (struct reel_adapter *adapter, struct reel_task *task)
     reel_task_fail (task, &(struct reel_failure){.code = "cancelled", .message = reel_slice_text ("cancelled")});
 }
 
-static void
-destroy_nothing (struct reel_adapter *adapter)
-{
-    (void) adapter;
-}
-
 static struct reel_adapter paid = {"paid", REEL_ADAPTER_NEITHER, start_call, cancel_call, destroy_nothing};
 static struct reel_adapter job = {"job", REEL_ADAPTER_RESUMABLE, start_call, cancel_call, destroy_nothing};
 
@@ -235,31 +217,6 @@ static const struct {
     {1500, NULL, NULL}, /* the broker is killed and starts again */
 };
 #define OPERATIONS (sizeof operations / sizeof operations[0])
-
-static enum reel_status
-make_worker (void)
-{
-    const struct reel_policy none = {0};
-    struct reel_adapter *adapter = &paid;
-    struct reel_error err;
-    enum reel_status status = reel_registry_create (&registry);
-    if (status == REEL_OK)
-        status = reel_registry_add_builtin (registry, &err);
-    if (status == REEL_OK)
-        status = reel_registry_add (registry, "paid", &adapter, &none, &err);
-    adapter = &job;
-    if (status == REEL_OK)
-        status = reel_registry_add (registry, "job", &adapter, &none, &err);
-    const struct reel_link_setup setup = {.name = "w",
-                                          .slots = 2,
-                                          .drain_ms = 1000,
-                                          .registry = registry,
-                                          .loop = &loop,
-                                          .send = send_message,
-                                          .welcomed = welcomed,
-                                          .silent = silent};
-    return status == REEL_OK ? reel_link_create (&setup, &link_of_worker) : status;
-}
 
 static bool
 is_ended (const struct broker_model *model)
@@ -312,7 +269,7 @@ operate (size_t *done, int64_t began_us)
 static void
 pass (int64_t step_us_max)
 {
-    const struct reel_timer *next = soonest ();
+    const struct reel_timer *next = loop.first;
     int64_t step_us = next != NULL ? next->at_us - broker.monotonic_us : step_us_max;
     step_us = step_us < 1000 ? 1000 : step_us > step_us_max ? step_us_max : step_us;
     broker_pass_ms (&broker, (step_us + 999) / 1000);
@@ -324,7 +281,7 @@ static bool
 turn (void)
 {
     armed = true;
-    run_timers ();
+    run_timers (&loop);
     for (size_t i = 0; i < to_worker.count; i++) {
         struct reel_slice frames[4];
         size_t count = frames_of (&to_worker.messages[i], frames);
@@ -389,6 +346,8 @@ check_ends (uint64_t at, bool failed)
 static bool
 live_with_failure (uint64_t at)
 {
+    const struct reel_link_setup setup = {.slots = 2, .send = send_message, .silent = silent};
+    struct reel_adapter *const adapters[] = {&paid, &job, NULL};
     memset (begun, 0, sizeof begun);
     broker_init (&broker);
     broker_start (&broker);
@@ -396,7 +355,7 @@ live_with_failure (uint64_t at)
     failing = at;
     outstanding = 0;
     armed = true;
-    enum reel_status status = make_worker ();
+    enum reel_status status = make_link (setup, adapters);
     armed = false;
     if (status == REEL_OK)
         live (at);

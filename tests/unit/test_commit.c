@@ -3,7 +3,6 @@
  * over, and after a failure nothing is.
  */
 #include <check.h>
-#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,22 +15,16 @@
 #include "broker/core/record.h"
 #include "broker/core/state.h"
 #include "proto/pack.h"
+#include "tests/support/call.h"
 #include "tests/support/suite.h"
 
 #define DEADLINE_MS 30000
 
-static char directory[64];
+static char *directory;
 static struct reel_journal *journal;
 static struct reel_commit *commit;
 static struct reel_batch batch;
 static struct reel_error err;
-
-static int
-remove_entry (const char *path, const struct stat *info, int type, struct FTW *where)
-{
-    (void) info, (void) type, (void) where;
-    return remove (path);
-}
 
 static void
 start (void)
@@ -45,8 +38,7 @@ start (void)
 static void
 setup (void)
 {
-    (void) snprintf (directory, sizeof directory, "/tmp/reel-commit-XXXXXX");
-    ck_assert_ptr_nonnull (mkdtemp (directory));
+    directory = call_directory ();
     start ();
 }
 
@@ -55,7 +47,7 @@ teardown (void)
 {
     reel_commit_stop (&commit);
     reel_batch_free (&batch);
-    (void) nftw (directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    call_directory_remove (directory);
 }
 
 /* One event more: a workflow that ended, which names itself as the one accepted. */

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "proto/json.h"
+#include "worker/adapter_exec.h"
 
 #define DEADLINE_US 30000000
 
@@ -141,6 +142,24 @@ call_bench_output (const struct call_bench *bench)
 {
     ck_assert_msg (bench->succeeded, "%s: %s %s", bench->code, bench->message, (const char *) bench->detail.data);
     return (const char *) bench->output.data;
+}
+
+void
+call_add_script (struct reel_registry *registry, const char *modality, const char *script, const char *work,
+                 const char *argument)
+{
+    struct reel_adapter *adapter = NULL;
+    struct reel_error err = {0};
+    const char *const arguments[] = {"-c", script, "script", argument, NULL};
+    const char *const environment[] = {"PATH", NULL};
+    const struct reel_exec_setup exec = {.command = "/bin/sh",
+                                         .arguments = arguments,
+                                         .environment = environment,
+                                         .work = work,
+                                         .grace_ms = 60000,
+                                         .output_bytes_max = 100000};
+    ck_assert_msg (reel_adapter_exec_create (&exec, &adapter, &err) == REEL_OK, "%s", err.message);
+    ck_assert_int_eq (reel_registry_add (registry, modality, &adapter, &(struct reel_policy){0}, &err), REEL_OK);
 }
 
 /* --- files and processes ------------------------------------------------------------------ */

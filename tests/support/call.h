@@ -5,6 +5,7 @@
 #define REEL_TESTS_SUPPORT_CALL_H
 
 #include "worker/loop.h"
+#include "worker/registry.h"
 #include "worker/task.h"
 
 struct call_bench {
@@ -34,6 +35,10 @@ void call_bench_payload (struct call_bench *bench, const char *json);
 /* Starts the call and waits until it is finished; fails the test after 30 s. */
 void call_bench_run (struct call_bench *bench, struct reel_adapter *adapter);
 const char *call_bench_output (const struct call_bench *bench);
+
+/* Adds a modality that is served by a script of the shell, which works in that directory and has the argument as $1. */
+void call_add_script (struct reel_registry *registry, const char *modality, const char *script, const char *work,
+                      const char *argument);
 
 /* A directory of the test's own, removed with all in it by call_directory_remove(). */
 char *call_directory (void);

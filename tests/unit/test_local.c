@@ -12,7 +12,6 @@
 #include "proto/scan.h"
 #include "tests/support/call.h"
 #include "tests/support/suite.h"
-#include "worker/adapter_exec.h"
 #include "worker/local.h"
 #include "worker/rewrite.h"
 
@@ -70,21 +69,11 @@ tear_down (void)
     call_directory_remove (directory);
 }
 
-/* Adds a modality that is served by a script of the shell, not idempotent. */
+/* Adds a modality that is served by a script of the shell, not idempotent, with the output file as $1. */
 static void
 add_script (const char *modality, const char *script)
 {
-    struct reel_adapter *adapter = NULL;
-    const char *const arguments[] = {"-c", script, "script", output, NULL};
-    const char *const environment[] = {"PATH", NULL};
-    const struct reel_exec_setup exec = {.command = "/bin/sh",
-                                         .arguments = arguments,
-                                         .environment = environment,
-                                         .work = directory,
-                                         .grace_ms = 60000,
-                                         .output_bytes_max = 100000};
-    ck_assert_msg (reel_adapter_exec_create (&exec, &adapter, &err) == REEL_OK, "%s", err.message);
-    ck_assert_int_eq (reel_registry_add (registry, modality, &adapter, &(struct reel_policy){0}, &err), REEL_OK);
+    call_add_script (registry, modality, script, directory, output);
 }
 
 static enum reel_status

@@ -3,22 +3,24 @@
  * the functions of this file before the C library's. What the libraries do that it stands on is not asked here: libzmq, for
  * one, ends the process on purpose. Whoever ends has given back everything.
  */
+#include <errno.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "tests/crash/players.h"
 
 enum { MALLOC, CALLOC, REALLOC, STRDUP, STRNDUP, REALPATH, OPEN_MEMSTREAM, ASPRINTF, KIND_COUNT };
 static const char *const kinds[KIND_COUNT] = {"malloc",  "calloc",   "realloc",        "strdup",
                                               "strndup", "realpath", "open_memstream", "asprintf"};
 
-#define PATIENCE_US 5000000
+#define PATIENCE_S 5
 
 static int64_t outstanding;
+static sem_t all_back; /* posted whenever nothing is outstanding */
 
 void *__real_malloc (size_t size);
 void *__real_calloc (size_t count, size_t size);
@@ -69,7 +71,8 @@ __wrap_realloc (void *old, size_t size)
 void
 __wrap_free (void *old)
 {
-    __atomic_sub_fetch (&outstanding, old != NULL, __ATOMIC_RELAXED);
+    if (old != NULL && __atomic_sub_fetch (&outstanding, 1, __ATOMIC_ACQ_REL) == 0)
+        (void) sem_post (&all_back);
     __real_free (old);
 }
 
@@ -136,9 +139,13 @@ static const char *
 amiss (void)
 {
     static char text[64];
-    int64_t left, until_us = reel_clock_monotonic_us () + PATIENCE_US;
-    while ((left = __atomic_load_n (&outstanding, __ATOMIC_RELAXED)) != 0 && reel_clock_monotonic_us () < until_us)
-        (void) nanosleep (&(struct timespec){.tv_nsec = 1000000}, NULL);
+    int64_t left;
+    struct timespec until;
+    (void) clock_gettime (CLOCK_MONOTONIC, &until);
+    until.tv_sec += PATIENCE_S;
+    while ((left = __atomic_load_n (&outstanding, __ATOMIC_ACQUIRE)) != 0
+           && (sem_clockwait (&all_back, CLOCK_MONOTONIC, &until) == 0 || errno == EINTR))
+        continue;
     if (left == 0)
         return NULL;
     (void) snprintf (text, sizeof text, "%lld allocations were not given back", (long long) left);
@@ -148,6 +155,8 @@ amiss (void)
 int
 main (int argc, char **argv)
 {
+    if (sem_init (&all_back, 0, 0) != 0)
+        return EXIT_FAILURE;
     const struct players_setup setup = {.what = "allocations",
                                         .kinds = kinds,
                                         .kind_count = KIND_COUNT,

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "tests/support/scratch.h"
 #include "worker/embed.h"
 
 #define DEADLINE_US 60000000
@@ -51,14 +51,14 @@ struct task {
 
 static struct board *board;
 static const struct players_setup *setup;
-static uint64_t *calls;                       /* of this game, in all its processes: as many as there are kinds */
-static pid_t victim;                          /* the process that is struck */
-static unsigned fails_in;                     /* the kind */
-static uint64_t fails_at;                     /* the n; 0: none */
-static int struck;                            /* whom this game strikes */
-static int trace_fd = -1;                     /* where the only game there is says where it struck */
-static char root[40], directory[64];          /* of all games, and of this one */
-static char paths[PLAYERS_COUNT][PATH_BYTES]; /* what each says */
+static uint64_t *calls;   /* of this game, in all its processes: as many as there are kinds */
+static pid_t victim;      /* the process that is struck */
+static unsigned fails_in; /* the kind */
+static uint64_t fails_at; /* the n; 0: none */
+static int struck;        /* whom this game strikes */
+static int trace_fd = -1; /* where the only game there is says where it struck */
+static char root[SCRATCH_BYTES], directory[SCRATCH_BYTES + 16]; /* of all games, and of this one */
+static char paths[PLAYERS_COUNT][PATH_BYTES];                   /* what each says */
 static char endpoints[3][PATH_BYTES], config[PATH_BYTES], document[PATH_BYTES], output[PATH_BYTES], ledger[PATH_BYTES];
 
 /* Where it was, for addr2line. */
@@ -279,19 +279,6 @@ write_files (void)
                 0600);
 }
 
-static int
-remove_entry (const char *path, const struct stat *info, int type, struct FTW *where)
-{
-    (void) info, (void) type, (void) where;
-    return remove (path);
-}
-
-static void
-clear (const char *path)
-{
-    (void) nftw (path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 static void
 read_text (const char *path, char *text, size_t room)
 {
@@ -462,7 +449,7 @@ play_alone (void)
 static bool
 play_once (void)
 {
-    clear (directory);
+    scratch_remove (directory);
     (void) mkdir (directory, 0700);
     write_files ();
     memset (calls, 0, setup->kind_count * sizeof *calls);
@@ -690,18 +677,18 @@ players_main (int argc, char **argv, const struct players_setup *how)
         return EXIT_FAILURE;
     }
     board = mmap (NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    (void) snprintf (root, sizeof root, "/tmp/reel-players-XXXXXX");
-    if (board == MAP_FAILED || !mkdtemp (root)) {
-        perror (root);
+    if (board == MAP_FAILED) {
+        perror ("mmap");
         return EXIT_FAILURE;
     }
+    scratch_make (root, false);
     sigset_t blocked;
     (void) sigemptyset (&blocked);
     (void) sigaddset (&blocked, SIGTERM); /* who has only just begun is told to end, and not ended by it */
     (void) sigaddset (&blocked, SIGCHLD);
     (void) sigprocmask (SIG_BLOCK, &blocked, NULL);
     bool well = play_all (&task);
-    clear (root);
+    scratch_remove (root);
     if (well)
         sum_up ();
     return well ? EXIT_SUCCESS : EXIT_FAILURE;

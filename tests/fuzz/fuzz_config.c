@@ -11,9 +11,10 @@
 #include "cli/zpl.h"
 #include "proto/identity.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/support/scratch.h"
 #include "worker/config.h"
 
-static char directory[64], file_name[80];
+static char directory[SCRATCH_BYTES], file_name[SCRATCH_BYTES + 16];
 
 static void
 remove_directory (void)
@@ -24,8 +25,8 @@ remove_directory (void)
 static void
 make_directory (void)
 {
-    (void) snprintf (directory, sizeof directory, "/tmp/fuzz_config.XXXXXX");
-    REEL_ASSERT (mkdtemp (directory) != NULL && atexit (remove_directory) == 0);
+    scratch_make (directory, false);
+    REEL_ASSERT (atexit (remove_directory) == 0);
     (void) snprintf (file_name, sizeof file_name, "%s/worker.zpl", directory);
     REEL_ASSERT (setenv ("PATH", "/nonexistent", 1) == 0);
 }

@@ -5,12 +5,13 @@
  * there until it is told to end. Hooks `probe-first` and `probe-second` note each point; a step whose payload has
  * "refuse": true is refused before it, one with "regret": true is regretted after it.
  */
+#include <libgen.h>
 #include <poll.h>
 #include <reel/adapter.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 static void
@@ -35,6 +36,21 @@ text_of (const char *json, const char *key, char *text, size_t room)
               at == NULL ? "" : at + strlen (quoted));
 }
 
+/* Until it is there. */
+static int
+await_file (const char *path)
+{
+    char directory[4096], events[4096] __attribute__ ((aligned (8)));
+    snprintf (directory, sizeof directory, "%s", path);
+    int changes = inotify_init1 (IN_CLOEXEC);
+    int good = changes >= 0 && inotify_add_watch (changes, dirname (directory), IN_CREATE | IN_MOVED_TO) >= 0;
+    while (good && access (path, F_OK) != 0)
+        good = read (changes, events, sizeof events) > 0;
+    if (changes >= 0)
+        close (changes);
+    return good ? 0 : -1;
+}
+
 static int
 wait_for_file (const struct reel_adapter_call *call, struct reel_adapter_reply *reply, void *context)
 {
@@ -42,8 +58,8 @@ wait_for_file (const struct reel_adapter_call *call, struct reel_adapter_reply *
     (void) context;
     text_of (call->payload_json, "until", path, sizeof path);
     note ("begin", call);
-    while (access (path, F_OK) != 0)
-        nanosleep (&(struct timespec){.tv_nsec = 10000000}, NULL);
+    if (await_file (path) != 0)
+        return call->host->fail (reply, "no_watch", path, 0), 1;
     note ("end", call);
     return call->host->output_json (reply, "{\"waited\": true}");
 }

@@ -21,6 +21,8 @@
 
 #define JOBS_MAX 64
 #define TWICE_EVERY 100
+/* So often it is said how far they are. */
+#define SAY_S 10
 
 /* What a job tells the one who waits for it. */
 struct told {
@@ -93,20 +95,29 @@ done (const struct told *told, unsigned jobs)
     return sum;
 }
 
+/* The next one that has ended; 0: none has for a while. `ends`: the signal that tells, which is blocked. */
+static pid_t
+await_end (const sigset_t *ends, int *status)
+{
+    const struct timespec patience = {.tv_sec = SAY_S};
+    pid_t pid = waitpid (-1, status, WNOHANG);
+    if (pid == 0 && sigtimedwait (ends, NULL, &patience) == SIGCHLD)
+        pid = waitpid (-1, status, WNOHANG);
+    return pid;
+}
+
 /* Waits for all of them, saying how far they are. False: one failed. */
 static bool
-wait_for_jobs (struct told *told, const pid_t *pids, unsigned jobs, uint64_t count)
+wait_for_jobs (struct told *told, const pid_t *pids, unsigned jobs, uint64_t count, const sigset_t *ends)
 {
     bool good = true;
     unsigned left = jobs;
     double said = seconds ();
     while (left > 0) {
         int status;
-        pid_t pid = waitpid (-1, &status, WNOHANG);
+        pid_t pid = await_end (ends, &status);
         if (pid == 0) {
-            const struct timespec pause = {0, 20000000};
-            (void) nanosleep (&pause, NULL);
-            if (seconds () - said < 10)
+            if (seconds () - said < SAY_S)
                 continue;
             said = seconds ();
             printf ("%llu of %llu seeds\n", (unsigned long long) done (told, jobs), (unsigned long long) count);
@@ -138,6 +149,10 @@ run_all (uint64_t from, uint64_t to, unsigned jobs)
         perror ("mmap");
         return 1;
     }
+    sigset_t ends;
+    (void) sigemptyset (&ends);
+    (void) sigaddset (&ends, SIGCHLD);
+    (void) sigprocmask (SIG_BLOCK, &ends, NULL);
     (void) fflush (stdout);
     for (unsigned i = 0; i < jobs; i++) {
         pids[i] = fork ();
@@ -150,7 +165,7 @@ run_all (uint64_t from, uint64_t to, unsigned jobs)
             exit (0);
         }
     }
-    bool good = wait_for_jobs (told, pids, jobs, to - from + 1);
+    bool good = wait_for_jobs (told, pids, jobs, to - from + 1, &ends);
     struct sim_counts all = {0};
     for (unsigned i = 0; i < jobs; i++)
         add_counts (&all, &told[i].counts);

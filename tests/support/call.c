@@ -2,7 +2,6 @@
 
 #include <check.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,32 +162,6 @@ call_add_script (struct reel_registry *registry, const char *modality, const cha
 }
 
 /* --- files and processes ------------------------------------------------------------------ */
-
-char *
-call_directory (void)
-{
-    const char *base = getenv ("TMPDIR");
-    char *path = NULL;
-    ck_assert_int_gt (asprintf (&path, "%s/reel-test-XXXXXX", base == NULL ? "/tmp" : base), 0);
-    ck_assert_ptr_nonnull (mkdtemp (path));
-    return path;
-}
-
-static int
-remove_one (const char *path, const struct stat *about, int type, struct FTW *where)
-{
-    (void) about;
-    (void) type;
-    (void) where;
-    return remove (path);
-}
-
-void
-call_directory_remove (char *path)
-{
-    (void) nftw (path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    free (path);
-}
 
 char *
 call_read_file (const char *directory, const char *name)

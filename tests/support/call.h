@@ -40,9 +40,6 @@ const char *call_bench_output (const struct call_bench *bench);
 void call_add_script (struct reel_registry *registry, const char *modality, const char *script, const char *work,
                       const char *argument);
 
-/* A directory of the test's own, removed with all in it by call_directory_remove(). */
-char *call_directory (void);
-void call_directory_remove (char *path);
 /* The file's content, NUL-terminated, to be freed; NULL when there is none. */
 char *call_read_file (const char *directory, const char *name);
 void call_write_file (const char *directory, const char *name, const char *text);

@@ -12,16 +12,16 @@
 #include "broker/core/record.h"
 #include "broker/journal_sqlite.h"
 #include "proto/pack.h"
-#include "tests/support/call.h"
+#include "tests/support/scratch.h"
 
-static char *directory; /* of the journal, which makes it */
+static char directory[SCRATCH_BYTES]; /* of the journal, which makes it */
 static struct reel_journal *journal;
 static struct reel_error err;
 
 static inline void
 setup (void)
 {
-    directory = call_directory ();
+    scratch_make (directory, false);
     ck_assert_int_eq (rmdir (directory), 0);
     err = (struct reel_error){0};
 }
@@ -30,7 +30,7 @@ static inline void
 teardown (void)
 {
     reel_journal_close (&journal);
-    call_directory_remove (directory);
+    scratch_remove (directory);
 }
 
 static inline enum reel_status

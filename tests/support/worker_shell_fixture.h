@@ -17,6 +17,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/support/call.h"
+#include "tests/support/scratch.h"
 #include "worker/shell.h"
 
 #define DEADLINE_MS 20000
@@ -29,7 +30,7 @@ static enum reel_status shell_status;
 static pthread_t thread;
 static bool running;
 static int stop_pipe[2];
-static char *directory;
+static char directory[SCRATCH_BYTES];
 static void *context;
 static void *router;
 static char endpoint[REEL_ENDPOINT_BYTES];
@@ -41,7 +42,7 @@ static struct reel_buf json; /* of the last document() */
 static inline void
 set_up (void)
 {
-    directory = call_directory ();
+    scratch_make (directory, false);
     ck_assert_int_eq (reel_registry_create (&registry), REEL_OK);
     ck_assert_int_eq (reel_registry_add_builtin (registry, &err), REEL_OK);
     ck_assert_int_eq (pipe (stop_pipe), 0);
@@ -106,7 +107,7 @@ tear_down (void)
     reel_buf_free (&json);
     close (stop_pipe[0]);
     close (stop_pipe[1]);
-    call_directory_remove (directory);
+    scratch_remove (directory);
 }
 
 /* --- playing the broker --------------------------------------------------------------------- */

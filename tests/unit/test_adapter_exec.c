@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/support/call.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 #include "worker/adapter_exec.h"
 
@@ -21,7 +22,7 @@ static struct reel_adapter *adapter;
 static struct reel_exec_setup setup;
 static struct reel_error err;
 static const char *arguments[16];
-static char *work;
+static char work[SCRATCH_BYTES];
 static const char *const path_only[] = {"PATH", NULL};
 
 static void
@@ -29,7 +30,7 @@ set_up (void)
 {
     call_bench_init (&bench);
     adapter = NULL;
-    work = call_directory ();
+    scratch_make (work, false);
     setup = (struct reel_exec_setup){
         .command = "/bin/sh",
         .arguments = arguments,
@@ -49,7 +50,7 @@ tear_down (void)
     call_bench_free (&bench);
     /* Not even a zombie is left. */
     ck_assert_int_eq (waitpid (-1, NULL, WNOHANG), -1);
-    call_directory_remove (work);
+    scratch_remove (work);
 }
 
 static void

@@ -14,6 +14,7 @@
 
 #include "base/limits.h"
 #include "tests/support/call.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 #include "worker/adapter_function.h"
 
@@ -21,14 +22,14 @@
 
 static struct call_bench bench;
 static struct reel_adapter *adapter;
-static char *work;
+static char work[SCRATCH_BYTES];
 
 static void
 set_up (void)
 {
     call_bench_init (&bench);
     adapter = NULL;
-    work = call_directory ();
+    scratch_make (work, false);
 }
 
 static void
@@ -37,7 +38,7 @@ tear_down (void)
     if (adapter != NULL)
         adapter->destroy (adapter);
     call_bench_free (&bench);
-    call_directory_remove (work);
+    scratch_remove (work);
 }
 
 static void

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "tests/support/call.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 #include "worker/adapter_function.h"
 
@@ -83,7 +84,8 @@ START_TEST (plugin_is_told_its_deadline_on_the_clock_of_its_abi)
 {
     struct call_bench bench;
     struct reel_adapter *adapter = NULL;
-    char *work = call_directory ();
+    char work[SCRATCH_BYTES];
+    scratch_make (work, false);
     const struct reel_function_setup setup = {
         .name = "mine", .class = REEL_ADAPTER_NEITHER, .function = look, .work = work};
     suspend ();
@@ -96,7 +98,7 @@ START_TEST (plugin_is_told_its_deadline_on_the_clock_of_its_abi)
     ck_assert_int_le (left_us, 60000000);
     adapter->destroy (adapter);
     call_bench_free (&bench);
-    call_directory_remove (work);
+    scratch_remove (work);
 }
 END_TEST
 

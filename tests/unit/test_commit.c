@@ -15,12 +15,12 @@
 #include "broker/core/record.h"
 #include "broker/core/state.h"
 #include "proto/pack.h"
-#include "tests/support/call.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define DEADLINE_MS 30000
 
-static char *directory;
+static char directory[SCRATCH_BYTES];
 static struct reel_journal *journal;
 static struct reel_commit *commit;
 static struct reel_batch batch;
@@ -38,7 +38,7 @@ start (void)
 static void
 setup (void)
 {
-    directory = call_directory ();
+    scratch_make (directory, false);
     start ();
 }
 
@@ -47,7 +47,7 @@ teardown (void)
 {
     reel_commit_stop (&commit);
     reel_batch_free (&batch);
-    call_directory_remove (directory);
+    scratch_remove (directory);
 }
 
 /* One event more: a workflow that ended, which names itself as the one accepted. */

@@ -17,6 +17,7 @@
 #include "broker/rounds.h"
 #include "tests/support/broker.h"
 #include "tests/support/scarce.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 /* What is said in the course of a life. */
@@ -51,7 +52,7 @@ static const struct line second_half[] = {
 #define COUNT_OF(lines) (sizeof (lines) / sizeof (lines)[0])
 #define LINES_MAX 16
 
-static char directory[64];
+static char directory[SCRATCH_BYTES];
 static struct reel_buf headers[2][LINES_MAX], documents[2][LINES_MAX];
 static struct reel_core *core;
 static struct reel_journal *journal;
@@ -249,9 +250,7 @@ START_TEST (every_allocation_may_fail)
 {
     uint64_t failures = 0;
     /* Memory, where there is one: nothing of this is about disks. */
-    (void) snprintf (directory, sizeof directory, "%s/reel-commit-XXXXXX",
-                     access ("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    ck_assert_ptr_nonnull (mkdtemp (directory));
+    scratch_make (directory, true);
     exempt_sqlite ();
     make_lines (0, first_half, COUNT_OF (first_half));
     make_lines (1, second_half, COUNT_OF (second_half));

@@ -10,19 +10,20 @@
 #include <unistd.h>
 
 #include "tests/support/call.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 #include "worker/directory.h"
 
 #define ROUNDS 300
 
-static char *root;
+static char root[SCRATCH_BYTES];
 static struct reel_directory work;
 static struct reel_error err;
 
 static void
 set_up (void)
 {
-    root = call_directory ();
+    scratch_make (root, false);
     ck_assert_int_eq (reel_directory_init (&work, root), REEL_OK);
 }
 
@@ -30,7 +31,7 @@ static void
 tear_down (void)
 {
     reel_directory_free (&work);
-    call_directory_remove (root);
+    scratch_remove (root);
 }
 
 static char *

@@ -15,11 +15,12 @@
 #include "broker/journal.h"
 #include "proto/pack.h"
 #include "tests/support/scarce.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define BATCHES 4
 
-static char directory[64];
+static char directory[SCRATCH_BYTES];
 static struct reel_journal *journal;
 static struct reel_error err;
 static struct reel_buf batches[BATCHES], out;
@@ -171,9 +172,7 @@ START_TEST (every_allocation_may_fail)
 {
     uint64_t failures = 0;
     /* Memory, where there is one: nothing of this is about disks. */
-    (void) snprintf (directory, sizeof directory, "%s/reel-journal-XXXXXX",
-                     access ("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    ck_assert_ptr_nonnull (mkdtemp (directory));
+    scratch_make (directory, true);
     ck_assert_int_eq (sqlite3_initialize (), SQLITE_OK);
     make_batches ();
     ck_assert (live_with_failure (0));

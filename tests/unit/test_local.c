@@ -11,6 +11,7 @@
 #include "proto/json.h"
 #include "proto/scan.h"
 #include "tests/support/call.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 #include "worker/local.h"
 #include "worker/rewrite.h"
@@ -21,7 +22,7 @@ static struct reel_local_result result;
 static struct reel_error err;
 static struct reel_buf document;
 static struct reel_buf told; /* "index kind step_id\n" of every event */
-static char *directory;
+static char directory[SCRATCH_BYTES];
 static char output[4096];
 static const char *stop_at; /* write to the pipe when this was told */
 static int stop_pipe[2];
@@ -46,7 +47,7 @@ take_event (void *context, struct reel_slice event)
 static void
 set_up (void)
 {
-    directory = call_directory ();
+    scratch_make (directory, false);
     snprintf (output, sizeof output, "%s/out.json", directory);
     ck_assert_int_eq (reel_registry_create (&registry), REEL_OK);
     ck_assert_int_eq (reel_registry_add_builtin (registry, &err), REEL_OK);
@@ -66,7 +67,7 @@ tear_down (void)
     reel_buf_free (&told);
     close (stop_pipe[0]);
     close (stop_pipe[1]);
-    call_directory_remove (directory);
+    scratch_remove (directory);
 }
 
 /* Adds a modality that is served by a script of the shell, not idempotent, with the output file as $1. */

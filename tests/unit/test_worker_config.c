@@ -9,18 +9,19 @@
 #include <unistd.h>
 
 #include "tests/support/call.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 #include "worker/config.h"
 
 static struct reel_registry *registry;
 static struct reel_error err;
-static char *directory;
+static char directory[SCRATCH_BYTES];
 static char path[4096];
 
 static void
 set_up (void)
 {
-    directory = call_directory ();
+    scratch_make (directory, false);
     snprintf (path, sizeof path, "%s/worker.zpl", directory);
     ck_assert_int_eq (reel_registry_create (&registry), REEL_OK);
     call_write_file (directory, "tool", "#!/bin/sh\necho \"{\\\"tool\\\": \\\"$1\\\"}\"\n");
@@ -34,7 +35,7 @@ static void
 tear_down (void)
 {
     reel_registry_destroy (&registry);
-    call_directory_remove (directory);
+    scratch_remove (directory);
 }
 
 static enum reel_status

@@ -192,8 +192,7 @@ read_all (struct reel_journal *journal, struct reel_batch *batch, struct reel_er
         const struct reel_read *read = &effects->reads[i];
         struct reel_core_reading *reading = &batch->readings[i];
         size_t start = batch->bodies.len;
-        *reading = (struct reel_core_reading){.kind = read->kind,
-                                              .read = read,
+        *reading = (struct reel_core_reading){.read = read,
                                               .context = reel_effects_slice (effects, read->context),
                                               .first_seq = reel_journal_first_seq (journal),
                                               .last_seq = reel_journal_last_seq (journal)};

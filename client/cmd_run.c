@@ -56,8 +56,8 @@ static const struct reel_options_spec spec = {
     .summary =
         "Runs a workflow (JSON or msgpack; - is standard input) on this machine, without any broker. What is done\n"
         "already is not done again: a file that --output has left is gone on from by giving it as FILE and as OUT,\n"
-        "and is not written over by another run, nor kept by two at once. In JSON: the events, then the final receipt. Ctrl-C cancels the\n"
-        "step that runs, and ends.",
+        "and is not written over by another run, nor kept by two at once. In JSON: the events, then the final\n"
+        "receipt. Ctrl-C cancels the step that runs, and ends.",
     .table = table,
     .count = OPTION_COUNT,
     .config = -1,

@@ -369,10 +369,11 @@ reel_apply_record (struct reel_core *core, const struct reel_record *record, siz
                    struct reel_error *err)
 {
     enum reel_status status = apply_any (core, record, parsed, err);
-    if (status == REEL_OK)
-        core->journal_bytes += bytes;
+    if (status != REEL_OK)
+        return status;
+    core->journal_bytes += bytes;
     core->quiet_count += is_quiet (record->kind);
-    return status;
+    return REEL_OK;
 }
 
 enum reel_status

@@ -164,12 +164,14 @@ struct reel_core_frames {
     size_t count;
 };
 
-/* What a read brought. `body`: EVENTS and WORKFLOW_EVENTS: the maps; ENDED: the framed final record and, unless that has
- * the document, the accepting one; LIST: row maps, `page.count` of them, and how far was looked; BACKUP: a piece of the copy, whose bytes `page.next` counts, 0 while it is being made, or, NOT_FOUND, why there is none. */
+/*
+ * What a read brought. `body`: EVENTS and WORKFLOW_EVENTS: the maps; ENDED: the framed final record and, unless that has
+ * the document, the accepting one; LIST: row maps, `page.count` of them, and how far was looked; BACKUP: a piece of the
+ * copy, whose bytes `page.next` counts, 0 while it is being made, or, NOT_FOUND, why there is none.
+ */
 struct reel_core_reading {
-    enum reel_read_kind kind;
-    enum reel_status status; /* REEL_OK, REEL_NOT_FOUND, or REEL_AGAIN: it takes longer, and is to be asked again */
     const struct reel_read *read; /* what was asked */
+    enum reel_status status; /* REEL_OK, REEL_NOT_FOUND, or REEL_AGAIN: it takes longer, and is to be asked again */
     struct reel_slice context;
     struct reel_slice body;
     struct reel_journal_page page;

@@ -370,7 +370,7 @@ enum reel_status
 reel_request_reading (struct reel_core *core, const struct reel_core_reading *reading, struct reel_effects *effects)
 {
     struct context context;
-    if (reading->kind == REEL_READ_BACKUP_ENDS)
+    if (reading->read->kind == REEL_READ_BACKUP_ENDS)
         return REEL_OK;
     if (reading->status == REEL_AGAIN && !core->draining && effects->again_count < AGAIN_MAX)
         return reel_effects_read_again (effects, reading);
@@ -379,7 +379,7 @@ reel_request_reading (struct reel_core *core, const struct reel_core_reading *re
         return status;
     if (reading->status == REEL_AGAIN)
         return refuse_again (core, &context.asker, effects);
-    switch (reading->kind) {
+    switch (reading->read->kind) {
     case REEL_READ_ENDED: return on_ended (core, &context, reading, effects);
     case REEL_READ_LIST: return on_list (core, &context, reading, effects);
     case REEL_READ_BACKUP: return reel_backup_reply (core, &context.asker, reading, effects);

@@ -129,7 +129,7 @@ answer (struct broker *broker, const struct reel_read *read, struct reel_slice c
 {
     struct reel_buf body = {0};
     struct reel_core_reading reading = {
-        .kind = read->kind, .context = context, .first_seq = broker->forgotten + 1, .last_seq = broker->event_count};
+        .read = read, .context = context, .first_seq = broker->forgotten + 1, .last_seq = broker->event_count};
     bool gone = broker->readings_gone || (read->kind == REEL_READ_ENDED && read->seq <= broker->forgotten);
     switch (gone ? REEL_READ_LIST : read->kind) {
     case REEL_READ_EVENTS: read_events (broker, read, &body, &reading.page); break;
@@ -143,7 +143,6 @@ answer (struct broker *broker, const struct reel_read *read, struct reel_slice c
                    : read->kind == REEL_READ_BACKUP ? reel_slice_text ("for a reason")
                                                     : REEL_SLICE_NONE;
     reading.status = gone ? REEL_NOT_FOUND : REEL_OK;
-    reading.read = read;
     if (broker->readings_again > 0) {
         broker->readings_again--;
         reading.status = REEL_AGAIN;

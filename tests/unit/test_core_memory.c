@@ -204,7 +204,7 @@ settle (void)
         status = reel_core_apply (again, record, &err);
     if (read) {
         asked = effects.reads[0];
-        reading = (struct reel_core_reading){.kind = asked.kind, .read = &asked, .status = read_ended (&asked, &body)};
+        reading = (struct reel_core_reading){.read = &asked, .status = read_ended (&asked, &body)};
         reel_buf_add_slice (&context, reel_effects_slice (&effects, effects.reads[0].context));
         reading.context = reel_buf_slice (&context);
         reading.body = reel_buf_slice (&body);

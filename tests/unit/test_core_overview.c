@@ -202,7 +202,6 @@ START_TEST (events_that_take_long_are_bounded)
     broker.hold_readings = true;
     ask_events ("{'after':0,'workflow_id':'wf'}", 0);
     const struct reel_core_reading reading = {
-        .kind = REEL_READ_WORKFLOW_EVENTS,
         .status = REEL_AGAIN,
         .read = &broker.held[0],
         .context = reel_slice (broker.held_contexts.data, broker.held_contexts.len)};

@@ -82,7 +82,7 @@ struct reel_adapter_call {
     struct reel_adapter_bytes payload;
     const char *payload_json;             /* the same as JSON */
     struct reel_adapter_bytes provenance; /* a map, all layers merged */
-    struct reel_adapter_bytes checkpoint; /* what an earlier delivery left */
+    struct reel_adapter_bytes checkpoint; /* left by an earlier delivery, or by an attempt that failed OPEN */
 };
 
 /* Flags of fail(). */

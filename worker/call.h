@@ -30,7 +30,7 @@ struct reel_call {
     struct reel_slice modality;
     struct reel_slice payload;         /* a msgpack map, references resolved; of a hook: worker/run_hook.c */
     struct reel_slice provenance;      /* a msgpack map, all layers merged */
-    struct reel_slice checkpoint;      /* msgpack that an earlier delivery left; len 0: none */
+    struct reel_slice checkpoint;      /* msgpack that an earlier call left; len 0: none */
     struct reel_slice idempotency_key; /* the same for every attempt and delivery */
     uint32_t attempt;                  /* from 1 */
     uint32_t delivery;                 /* from 1 */

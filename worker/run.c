@@ -235,7 +235,7 @@ retry (struct reel_run *run, const struct reel_failure *failure)
     enum reel_status status = reel_run_retry (run, failure, &delay_ms);
     if (status != REEL_OK)
         return status;
-    if (run->yielding && run->current.checkpoint.len == 0)
+    if (run->yielding)
         return reel_run_end (run, REEL_REPORTED_YIELDED);
     if (delay_ms == 0)
         return next_attempt (run);
@@ -263,7 +263,7 @@ go_on_from_pre_step (struct reel_run *run)
     enum reel_status status;
     if (run->cancelled)
         status = finish_cancelled (run, reel_slice_text ("the workflow was cancelled before this step was dispatched"));
-    else if (run->yielding && run->current.handed_checkpoint.len == 0)
+    else if (run->yielding)
         return give_back (run);
     else
         status = reel_run_attempt (run);
@@ -393,28 +393,16 @@ take_cancel (struct reel_run *run)
     return status == REEL_OK ? proceed (run) : status;
 }
 
-/* Is a call or a hook under way, now or before this delivery, that only this step's end can say the end of? */
-static bool
-must_end_its_step (const struct reel_run *run)
-{
-    return run->phase == PHASE_CALL || run->phase == PHASE_HOOK || run->phase == PHASE_CLAIM
-           || (run->phase == PHASE_DURABLE && run->current.handed_checkpoint.len > 0)
-           || (run->phase == PHASE_ROOM && run->current.begun && run->current.checkpoint.len > 0);
-}
-
 static enum reel_status
 take_yield (struct reel_run *run)
 {
     if (run->phase == PHASE_NEW || run->phase == PHASE_ENDED)
         return REEL_OK;
     run->yielding = true;
-    if (must_end_its_step (run))
+    if (run->phase == PHASE_CALL || run->phase == PHASE_HOOK || run->phase == PHASE_CLAIM)
         return REEL_OK;
     if (run->phase == PHASE_ROOM && !run->current.begun)
         return proceed (run); /* it may only have to be skipped */
-    /* Between two attempts the broker knows of no checkpoint: only an attempt can hand it on. */
-    if (run->phase == PHASE_BACKOFF && run->current.checkpoint.len > 0)
-        return next_attempt (run);
     return run->phase == PHASE_DURABLE ? give_back (run) : reel_run_end (run, REEL_REPORTED_YIELDED);
 }
 

@@ -75,9 +75,8 @@ enum reel_run_event_kind {
                             outcome is let finish */
     REEL_RUN_YIELD       /* let the running step end, give the rest back. A step between two attempts is given back
                             at once; one that was started but not dispatched is reported as step.retrying first (error
-                            "yielded"), because left as started it would be in doubt. One with a checkpoint that may
-                            still be good runs to its end, its next attempt at once: given back, the checkpoint would be
-                            forgotten. Where no step is left to be dispatched, the workflow ends */
+                            "yielded"), because left as started it would be in doubt. Where no step is left to be
+                            dispatched, the workflow ends */
 };
 
 struct reel_run_result {

@@ -180,8 +180,6 @@ reel_run_begin (struct reel_run *run)
     enum reel_status status = reel_buf_status (&current->handed_checkpoint);
     if (status == REEL_OK)
         status = reel_run_report_started (run);
-    if (status == REEL_OK && again && current->checkpoint.len > 0)
-        status = reel_run_report_checkpoint (run); /* step.retrying ended the one that was reported */
     bool hooked = false;
     if (status == REEL_OK && !again)
         status = reel_run_hooks_begin (run, REEL_HOOK_PRE_STEP, &hooked);
@@ -233,11 +231,14 @@ reel_run_may_retry (const struct reel_run *run, const struct reel_failure *failu
 enum reel_status
 reel_run_retry (struct reel_run *run, const struct reel_failure *failure, int64_t *delay_ms)
 {
-    run->current.checkpoint_held = false;
+    struct reel_run_current *current = &run->current;
     /* The job that a checkpoint names came to its end, unless nobody knows. */
-    if (!leaves_open (failure))
-        reel_buf_clear (&run->current.checkpoint);
-    *delay_ms = run->yielding && run->current.checkpoint.len > 0 ? 0 : backoff_ms (run);
-    run->current.wake_us = run->monotonic_us + *delay_ms * 1000;
-    return reel_run_report_retrying (run, failure, *delay_ms);
+    bool open = leaves_open (failure);
+    bool tells = open ? current->checkpoint_held : current->checkpoint.len > 0;
+    if (!open)
+        reel_buf_clear (&current->checkpoint);
+    enum reel_status status = tells ? reel_run_report_checkpoint (run) : REEL_OK;
+    *delay_ms = backoff_ms (run);
+    current->wake_us = run->monotonic_us + *delay_ms * 1000;
+    return status == REEL_OK ? reel_run_report_retrying (run, failure, *delay_ms) : status;
 }

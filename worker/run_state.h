@@ -139,7 +139,7 @@ enum reel_status reel_run_hook_failed (struct reel_run *run, const struct reel_f
 enum reel_status reel_run_report_started (struct reel_run *run) REEL_MUST_USE;
 enum reel_status reel_run_report_retrying (struct reel_run *run, const struct reel_failure *failure,
                                            int64_t delay_ms) REEL_MUST_USE;
-/* The newest checkpoint. */
+/* The newest checkpoint, or nil: what the last one named is over. */
 enum reel_status reel_run_report_checkpoint (struct reel_run *run) REEL_MUST_USE;
 /* Prepares a step.progress for TELL. A fraction below 0 is unknown, a message may be empty. */
 enum reel_status reel_run_tell_progress (struct reel_run *run, double fraction,

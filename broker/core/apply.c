@@ -197,9 +197,8 @@ apply_step (struct reel_core *core, struct reel_flow *flow, const struct reel_re
         flow->in_flight = true;
         break;
     case REEL_EVENT_RETRYING:
-        flow->in_flight = false;
-        if (!REEL_MUTANT_IS (20)
-            && reel_flow_set_checkpoint (flow, REEL_SLICE_NONE) != REEL_OK) /* the job that it names is over */
+        flow->in_flight = false; /* its checkpoint stays: whoever left it says nil when the job is over */
+        if (REEL_MUTANT_IS (20) && reel_flow_set_checkpoint (flow, REEL_SLICE_NONE) != REEL_OK)
             return REEL_NO_MEMORY;
         break;
     case REEL_EVENT_CHECKPOINT:

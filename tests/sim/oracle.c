@@ -280,9 +280,11 @@ apply_step (struct sim_flow *flow, const struct reel_record *record)
     case REEL_EVENT_RETRYING:
         SIM_HOLDS ("retries", is_retryable (event->value[REEL_F_ERROR].s), "%s: an error that is final is tried again",
                    flow->id);
-        flow->in_flight = flow->checkpointed = false;
+        flow->in_flight = false;
         break;
-    case REEL_EVENT_CHECKPOINT: flow->checkpointed = true; break;
+    case REEL_EVENT_CHECKPOINT:
+        flow->checkpointed = reel_scan_type (event->value[REEL_F_CHECKPOINT].s) != REEL_NIL;
+        break;
     case REEL_EVENT_IN_DOUBT: sim_counts.in_doubt++; break;
     default: apply_outcome (flow, event, record->report_index == 0); break;
     }

@@ -143,7 +143,6 @@ model_step (struct broker_model *model, const struct reel_record *record)
     case REEL_EVENT_RETRYING:
         MUST (model->running);
         model->running = false;
-        reel_buf_clear (&model->checkpoint);
         return;
     case REEL_EVENT_IN_DOUBT: MUST (model->running && !model->idempotent && model->checkpoint.len == 0); return;
     case REEL_EVENT_SUCCEEDED:

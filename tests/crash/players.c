@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "tests/plugins/ledger.h"
 #include "tests/support/scratch.h"
 #include "worker/embed.h"
 
@@ -157,45 +158,9 @@ be_runner (void)
 }
 
 static int
-spend_line (const char *line)
-{
-    int fd = open (ledger, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    bool spent = fd >= 0 && write (fd, line, strlen (line)) == (ssize_t) strlen (line);
-    if (fd >= 0)
-        (void) close (fd);
-    return spent ? 0 : -1;
-}
-
-static int
-spend (const struct reel_adapter_call *call, struct reel_adapter_reply *reply, void *context)
-{
-    if (spend_line (context) != 0)
-        return call->host->fail (reply, "no_ledger", "the ledger cannot be written", 0), 1;
-    return call->host->output_json (reply, "{\"spent\": true}");
-}
-
-/* Of one that goes on from a checkpoint: it is paid for when there is none. */
-static int
-spend_on_job (const struct reel_adapter_call *call, struct reel_adapter_reply *reply, void *context)
-{
-    if (call->checkpoint.size == 0
-        && (spend_line (context) != 0 || call->host->checkpoint_json (call, "{\"job\": 1}") != 0))
-        return call->host->fail (reply, "no_job", "there is no job, or no trace of it", REEL_FAIL_OPEN), 1;
-    return call->host->output_json (reply, "{\"spent\": true}");
-}
-
-static int
-look (const struct reel_adapter_call *call, struct reel_adapter_reply *reply, void *context)
-{
-    (void) call, (void) reply, (void) context;
-    return 0;
-}
-
-static int
 embed_main (int argc, char **argv)
 {
     (void) argc, (void) argv;
-    static char function[] = "function\n", job[] = "job\n";
     struct reel_embed *embed = NULL;
     struct reel_embed_error error;
     const struct reel_embed_options options = {.output = output, .output_form = REEL_EMBED_JSON};
@@ -204,10 +169,11 @@ embed_main (int argc, char **argv)
     int code = EX_OSERR;
     if (reel_embed_create (&embed, &error) == REEL_EMBED_OK
         && reel_embed_configure (embed, NULL, &error) == REEL_EMBED_OK
-        && reel_embed_add_adapter (embed, "command", REEL_ADAPTER_IDEMPOTENT, look, NULL, &error) == REEL_EMBED_OK
-        && reel_embed_add_adapter (embed, "function", REEL_ADAPTER_NEITHER, spend, function, &error) == REEL_EMBED_OK
-        && reel_embed_add_adapter (embed, "job", REEL_ADAPTER_RESUMABLE, spend_on_job, job, &error) == REEL_EMBED_OK
-        && reel_embed_add_hook (embed, "look", REEL_HOOK_PRE_STEP | REEL_HOOK_POST_STEP, look, NULL, &error)
+        && reel_embed_add_adapter (embed, "command", REEL_ADAPTER_IDEMPOTENT, ledger_look, NULL, &error)
+               == REEL_EMBED_OK
+        && reel_embed_add_adapter (embed, "function", REEL_ADAPTER_NEITHER, ledger_spend, NULL, &error) == REEL_EMBED_OK
+        && reel_embed_add_adapter (embed, "job", REEL_ADAPTER_RESUMABLE, ledger_go_on, NULL, &error) == REEL_EMBED_OK
+        && reel_embed_add_hook (embed, "look", REEL_HOOK_PRE_STEP | REEL_HOOK_POST_STEP, ledger_look, NULL, &error)
                == REEL_EMBED_OK
         && reel_embed_load (embed, input_of_run (), &error) == REEL_EMBED_OK
         && reel_embed_run (embed, &options, &error) == REEL_EMBED_OK

@@ -94,6 +94,7 @@ enum reel_field_type {
     F (IDEMPOTENT, "idempotent", BOOL, 0)                                                                              \
     F (IN_DOUBT, "in_doubt", TEXT, 16)                                                                                 \
     F (DELAY_MS, "delay_ms", UINT, 0)                                                                                  \
+    F (OPEN, "open", BOOL, 0)                                                                                          \
     F (FRACTION, "fraction", NUMBER, 0)                                                                                \
     F (RECEIPT, "receipt", MAP, 0)                                                                                     \
     F (ERROR, "error", ANY, 0)                                                                                         \

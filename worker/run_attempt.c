@@ -233,11 +233,11 @@ reel_run_retry (struct reel_run *run, const struct reel_failure *failure, int64_
 {
     struct reel_run_current *current = &run->current;
     /* The job that a checkpoint names came to its end, unless nobody knows. */
-    bool open = leaves_open (failure);
-    bool tells = open ? current->checkpoint_held : current->checkpoint.len > 0;
-    if (!open)
+    if (!leaves_open (failure))
         reel_buf_clear (&current->checkpoint);
-    enum reel_status status = tells ? reel_run_report_checkpoint (run) : REEL_OK;
+    bool held = current->checkpoint_held && current->checkpoint.len > 0;
+    current->checkpoint_held = false;
+    enum reel_status status = held ? reel_run_report_checkpoint (run) : REEL_OK;
     *delay_ms = backoff_ms (run);
     current->wake_us = run->monotonic_us + *delay_ms * 1000;
     return status == REEL_OK ? reel_run_report_retrying (run, failure, *delay_ms) : status;

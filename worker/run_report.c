@@ -49,6 +49,8 @@ reel_run_report_retrying (struct reel_run *run, const struct reel_failure *failu
         start_step_event (run, &event, REEL_REPORTED_RETRYING);
         reel_message_set (&event, REEL_F_ERROR, reel_buf_slice (&error));
         reel_message_set_uint (&event, REEL_F_DELAY_MS, (uint64_t) delay_ms);
+        if (run->current.checkpoint.len > 0)
+            reel_message_set_bool (&event, REEL_F_OPEN, true);
         status = reel_run_outbox_add (&run->outbox, &event);
     }
     reel_buf_free (&error);

@@ -137,6 +137,7 @@ enum reel_status reel_run_hook_failed (struct reel_run *run, const struct reel_f
 /* --- run_report.c: REEL_NO_MEMORY is the only failure ------------------------------------- */
 
 enum reel_status reel_run_report_started (struct reel_run *run) REEL_MUST_USE;
+/* It leaves the checkpoint that there is as it is. */
 enum reel_status reel_run_report_retrying (struct reel_run *run, const struct reel_failure *failure,
                                            int64_t delay_ms) REEL_MUST_USE;
 /* The newest checkpoint, or nil: what the last one named is over. */

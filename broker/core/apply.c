@@ -175,6 +175,13 @@ apply_outcome (struct reel_core *core, struct reel_flow *flow, const struct reel
     return REEL_OK;
 }
 
+/* May what the checkpoint names be under way still? */
+static bool
+leaves_open (const struct reel_message *event)
+{
+    return reel_message_has (event, REEL_F_OPEN) && event->value[REEL_F_OPEN].b && !REEL_MUTANT_IS (20);
+}
+
 static enum reel_status
 apply_step (struct reel_core *core, struct reel_flow *flow, const struct reel_record *record, struct reel_error *err)
 {
@@ -197,8 +204,8 @@ apply_step (struct reel_core *core, struct reel_flow *flow, const struct reel_re
         flow->in_flight = true;
         break;
     case REEL_EVENT_RETRYING:
-        flow->in_flight = false; /* its checkpoint stays: whoever left it says nil when the job is over */
-        if (REEL_MUTANT_IS (20) && reel_flow_set_checkpoint (flow, REEL_SLICE_NONE) != REEL_OK)
+        flow->in_flight = false;
+        if (!leaves_open (event) && reel_flow_set_checkpoint (flow, REEL_SLICE_NONE) != REEL_OK)
             return REEL_NO_MEMORY;
         break;
     case REEL_EVENT_CHECKPOINT:

@@ -281,6 +281,7 @@ apply_step (struct sim_flow *flow, const struct reel_record *record)
         SIM_HOLDS ("retries", is_retryable (event->value[REEL_F_ERROR].s), "%s: an error that is final is tried again",
                    flow->id);
         flow->in_flight = false;
+        flow->checkpointed &= reel_message_has (event, REEL_F_OPEN) && event->value[REEL_F_OPEN].b;
         break;
     case REEL_EVENT_CHECKPOINT:
         flow->checkpointed = reel_scan_type (event->value[REEL_F_CHECKPOINT].s) != REEL_NIL;

@@ -140,8 +140,9 @@ void broker_answer (struct broker *broker);
 #define SKIPPED(step)                                                                                                  \
     STEP_EVENT ("step.skipped", step, ",'error':{'code':'dependency_failed','message':'m','retryable':false}")
 #define CHECKPOINT(step, value) STEP_EVENT ("step.checkpoint", step, ",'checkpoint':" value)
-#define RETRYING(step)                                                                                                 \
-    STEP_EVENT ("step.retrying", step, ",'error':{'code':'x','message':'m','retryable':true},'delay_ms':7")
+#define RETRYING_AS(step, more)                                                                                        \
+    STEP_EVENT ("step.retrying", step, ",'error':{'code':'x','message':'m','retryable':true},'delay_ms':7" more)
+#define RETRYING(step) RETRYING_AS (step, "")
 #define PROGRESS(step) STEP_EVENT ("step.progress", step, ",'fraction':0.5")
 #define YIELDED EVENT ("workflow.yielded", "")
 #define ENDED EVENT ("workflow.ended", "")

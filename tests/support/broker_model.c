@@ -143,6 +143,8 @@ model_step (struct broker_model *model, const struct reel_record *record)
     case REEL_EVENT_RETRYING:
         MUST (model->running);
         model->running = false;
+        if (!reel_message_has (event, REEL_F_OPEN) || !event->value[REEL_F_OPEN].b)
+            reel_buf_clear (&model->checkpoint);
         return;
     case REEL_EVENT_IN_DOUBT: MUST (model->running && !model->idempotent && model->checkpoint.len == 0); return;
     case REEL_EVENT_SUCCEEDED:

@@ -159,7 +159,8 @@ trace_event (struct run_bench *bench, struct reel_slice map)
     if (reel_message_has (&event, REEL_F_ERROR))
         reel_buf_printf (&bench->trace, " %.*s", REEL_TEXT (text_in (event.value[REEL_F_ERROR].s, "code")));
     if (event.command == REEL_REPORTED_RETRYING)
-        reel_buf_printf (&bench->trace, " %d", (int) event.value[REEL_F_DELAY_MS].u);
+        reel_buf_printf (&bench->trace, " %d%s", (int) event.value[REEL_F_DELAY_MS].u,
+                         reel_message_has (&event, REEL_F_OPEN) ? " open" : "");
     if (reel_message_has (&event, REEL_F_CHECKPOINT))
         reel_buf_printf (&bench->trace, " %s", run_bench_json (bench, event.value[REEL_F_CHECKPOINT].s));
     if (reel_message_has (&event, REEL_F_FRACTION))

@@ -313,19 +313,26 @@ START_TEST (checkpoint_of_an_idempotent_step_goes_to_any_worker)
 }
 END_TEST
 
-START_TEST (checkpoint_that_was_taken_back_is_over)
+START_TEST (checkpoint_is_over_with_its_attempt)
 {
-    /* The job that it names has failed; the next attempt's may be under way. */
-    running ("[" STARTED ("a", "1", "false") "," CHECKPOINT ("a", "{'job':1}") "," CHECKPOINT (
-        "a", "null") "," RETRYING ("a") "," STARTED ("a", "2", "false") "]");
+    /* The job that it names has failed, or was given up; the next attempt's may be under way. */
+    static const char *const events[] = {
+        CHECKPOINT ("a", "{'job':1}") "," RETRYING ("a"),
+        CHECKPOINT ("a", "{'job':1}") "," RETRYING_AS ("a", ",'open':false"),
+        CHECKPOINT ("a", "{'job':1}") "," CHECKPOINT ("a", "null") "," RETRYING_AS ("a", ",'open':true")};
+    char report[1024];
+    snprintf (report, sizeof report, "[" STARTED ("a", "1", "false") ",%s," STARTED ("a", "2", "false") "]",
+              events[_i]);
+    running (report);
     lose ();
     ck_assert_str_eq (status (), "held");
 }
 END_TEST
 
-START_TEST (checkpoint_outlives_its_attempt)
+START_TEST (checkpoint_of_a_job_that_may_be_under_way_outlives_its_attempt)
 {
-    running ("[" STARTED ("a", "1", "false") "," CHECKPOINT ("a", "{'job':1}") "," RETRYING ("a") "]");
+    running (
+        "[" STARTED ("a", "1", "false") "," CHECKPOINT ("a", "{'job':1}") "," RETRYING_AS ("a", ",'open':true") "]");
     lose ();
     broker_ready (&broker, "v", 1, "'echo'");
     ck_assert_str_eq (status (), "queued");
@@ -763,8 +770,8 @@ main (void)
     tcase_add_loop_test (tests, step_that_did_not_run_is_not_in_doubt, 0, 4);
     tcase_add_test (tests, checkpoint_goes_to_a_worker_that_can_resume_it);
     tcase_add_test (tests, checkpoint_of_an_idempotent_step_goes_to_any_worker);
-    tcase_add_test (tests, checkpoint_that_was_taken_back_is_over);
-    tcase_add_test (tests, checkpoint_outlives_its_attempt);
+    tcase_add_loop_test (tests, checkpoint_is_over_with_its_attempt, 0, 3);
+    tcase_add_test (tests, checkpoint_of_a_job_that_may_be_under_way_outlives_its_attempt);
     tcase_add_test (tests, checkpoint_survives_a_restart);
     tcase_add_loop_test (tests, holder_comes_back_before_another_grant, 0, sizeof returns / sizeof returns[0]);
     tcase_add_loop_test (tests, holder_comes_back_and_the_hold_is_lifted, 0, sizeof returns / sizeof returns[0]);

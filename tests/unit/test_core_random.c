@@ -290,11 +290,16 @@ run_on (struct job *job, uint32_t step, int modality)
                    (unsigned) below (1000));
         job->checkpoint = true;
     } else if (twice && job->attempts < 3 && chance (15)) {
-        if (job->checkpoint && chance (50)) {
+        if (job->checkpoint && chance (20)) {
             add_event (job, STEP_EVENT ("step.checkpoint", "%.2s", ",'checkpoint':null"), id);
             job->checkpoint = false;
         }
-        add_event (job, STEP_EVENT ("step.retrying", "%.2s", ",'error':{'code':'x'},'delay_ms':1"), id);
+        bool open = chance (50);
+        add_event (job, STEP_EVENT ("step.retrying", "%.2s", ",'error':{'code':'x'},'delay_ms':1%s"), id,
+                   open          ? ",'open':true"
+                   : chance (50) ? ",'open':false"
+                                 : "");
+        job->checkpoint = job->checkpoint && open;
         job->started = job->called = false;
     } else {
         finish_step (job, step, chance (85));

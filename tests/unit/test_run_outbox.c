@@ -132,8 +132,8 @@ START_TEST (bound_of_the_outbox_holds_skips_back)
 }
 END_TEST
 
-/* What one attempt can add to an outbox that had room for it: its start, a checkpoint, its outcome, and, where a hook fails
- * as well, the outcome and the error of the workflow. */
+/* What one attempt can add to an outbox that had room for it: its start, a checkpoint, the one that waited behind it, its
+ * outcome (or that it is tried again), and the end of the workflow or of the lease. */
 #define ATTEMPT_EVENTS_MAX 4
 #define ATTEMPT_BYTES_MAX ((size_t) ATTEMPT_EVENTS_MAX * (REEL_RECEIPT_BYTES_MAX + 1024))
 

@@ -236,8 +236,6 @@ static void
 check_hook (const struct reel_call *call)
 {
     const struct event *last = &world.events[world.event_count - 1];
-    if (last->kind == REEL_REPORTED_CHECKPOINT)
-        last--;
     HOLDS (last->step >= 0 && !world.hook_failed);
     HOLDS (reel_slice_equal (reel_run_workflow (world.bench.run)->steps[last->step].step_id, call->step_id));
     HOLDS (last->kind
@@ -262,11 +260,9 @@ check_dispatch (const struct reel_call *call)
     }
     HOLDS (!world.hook_failed);
     const struct event *last = &world.events[world.event_count - 1];
-    if (last->kind == REEL_REPORTED_CHECKPOINT) /* kept from the attempt before */
-        last--;
     HOLDS (last->kind == REEL_REPORTED_STARTED && last->attempt == call->attempt);
     HOLDS (!world.cancelled);
-    HOLDS (!world.yielded || call->checkpoint.len > 0);
+    HOLDS (!world.yielded);
     HOLDS (reel_slice_equal (reel_run_workflow (world.bench.run)->steps[last->step].step_id, call->step_id));
     HOLDS (!reel_step_status_final (world.durable[last->step].status)); /* finished steps are not run again */
     if (!last->idempotent) {

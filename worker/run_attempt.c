@@ -175,11 +175,17 @@ reel_run_begin (struct reel_run *run)
     outcome->status = REEL_STEP_RUNNING;
     if (outcome->started_us == REEL_TIME_NIL)
         outcome->started_us = run->wall_us;
+    /* An idempotent adapter elsewhere left it. The broker would keep the step for one that goes on from it. */
+    bool useless = current->checkpoint.len > 0 && current->route.class == REEL_ADAPTER_NEITHER;
+    if (useless)
+        reel_buf_clear (&current->checkpoint);
     reel_buf_clear (&current->handed_checkpoint);
     reel_buf_add_slice (&current->handed_checkpoint, reel_buf_slice (&current->checkpoint));
     enum reel_status status = reel_buf_status (&current->handed_checkpoint);
     if (status == REEL_OK)
         status = reel_run_report_started (run);
+    if (status == REEL_OK && useless)
+        status = reel_run_report_checkpoint (run);
     bool hooked = false;
     if (status == REEL_OK && !again)
         status = reel_run_hooks_begin (run, REEL_HOOK_PRE_STEP, &hooked);

@@ -140,7 +140,7 @@ enum reel_status reel_run_report_started (struct reel_run *run) REEL_MUST_USE;
 /* It leaves the checkpoint that there is as it is. */
 enum reel_status reel_run_report_retrying (struct reel_run *run, const struct reel_failure *failure,
                                            int64_t delay_ms) REEL_MUST_USE;
-/* The newest checkpoint, or nil: what the last one named is over. */
+/* The newest checkpoint, or nil: there is none any more. */
 enum reel_status reel_run_report_checkpoint (struct reel_run *run) REEL_MUST_USE;
 /* Prepares a step.progress for TELL. A fraction below 0 is unknown, a message may be empty. */
 enum reel_status reel_run_tell_progress (struct reel_run *run, double fraction,

@@ -148,6 +148,21 @@ START_TEST (checkpoint_of_an_adapter_that_cannot_go_on_from_it_is_dropped)
 }
 END_TEST
 
+START_TEST (checkpoint_that_the_adapter_cannot_go_on_from_is_taken_back)
+{
+    struct reel_buf job = run_bench_msgpack ("'j0'");
+    bench.setup.checkpoint = reel_buf_slice (&job);
+    bench.setup.attempts = 1;
+    run_bench_start (&bench, WORKFLOW (STEP ("a", "paid", THREE ",'in_doubt':'retry'}")));
+    reel_buf_free (&job);
+    run_bench_answer (&bench);
+    run_bench_expect (&bench, "started a 2 protected retry", "checkpoint a null", "dispatch a 2");
+    ck_assert_uint_eq (bench.call.checkpoint.len, 0);
+    run_bench_fail (&bench, "lost", "ro");
+    run_bench_expect (&bench, "retrying a lost 0", "started a 3 protected retry");
+}
+END_TEST
+
 START_TEST (checkpoint_without_an_open_call_is_nothing)
 {
     run_bench_start (&bench, WORKFLOW (STEP ("a", "paid", "")));
@@ -173,6 +188,7 @@ main (void)
     tcase_add_test (tc, checkpoint_that_waits_is_dropped_with_its_step);
     tcase_add_test (tc, checkpoint_does_not_wait_for_that_of_another_step);
     tcase_add_test (tc, checkpoint_of_an_adapter_that_cannot_go_on_from_it_is_dropped);
+    tcase_add_test (tc, checkpoint_that_the_adapter_cannot_go_on_from_is_taken_back);
     tcase_add_test (tc, checkpoint_without_an_open_call_is_nothing);
     return suite_run (suite);
 }

@@ -99,7 +99,7 @@ struct reel_adapter_host {
     int (*cancel_fd) (const struct reel_adapter_call *call);
     /* How far it is: 0..1, or negative when unknown; `message` may be NULL. Not kept, may be thinned out. */
     void (*progress) (const struct reel_adapter_call *call, double fraction, const char *message);
-    /* Leaves something, msgpack or JSON, from which a resumable adapter goes on in another process. */
+    /* Leaves something, msgpack or JSON, from which a resumable adapter goes on in another process; nil: nothing more. */
     int (*checkpoint) (const struct reel_adapter_call *call, struct reel_adapter_bytes msgpack);
     int (*checkpoint_json) (const struct reel_adapter_call *call, const char *json);
     /* The receipt's `output`, a map; without it {}. */

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mutant.h"
 #include "proto/message.h"
+#include "proto/scan.h"
 #include "worker/run_state.h"
 
 /* --- making --------------------------------------------------------------------------- */
@@ -330,7 +331,8 @@ take_checkpoint (struct reel_run *run, struct reel_slice checkpoint)
     if (status != REEL_OK)
         return status;
     reel_buf_clear (&current->checkpoint);
-    reel_buf_add_slice (&current->checkpoint, checkpoint);
+    if (reel_scan_type (checkpoint) != REEL_NIL)
+        reel_buf_add_slice (&current->checkpoint, checkpoint);
     status = reel_buf_status (&current->checkpoint);
     current->checkpoint_held = current->checkpoint_index > run->outbox.acked;
     return status == REEL_OK && !current->checkpoint_held ? reel_run_report_checkpoint (run) : status;

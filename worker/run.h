@@ -66,7 +66,8 @@ enum reel_run_event_kind {
     REEL_RUN_FINISHED,   /* the open dispatch, of a step or of a hook, has its result */
     REEL_RUN_PROGRESS,   /* of the open dispatch */
     REEL_RUN_CHECKPOINT, /* the open dispatch left one. While one is not acknowledged, only the newest after it is
-                            kept; one beyond the limits is dropped, and a step.progress says so */
+                            kept; nil takes back what was left; one beyond the limits is dropped, and a step.progress
+                            says so */
     REEL_RUN_ACKED,      /* everything up to `index` is durable */
     REEL_RUN_CONFIRMED,  /* a REPORT or HEARTBEAT sent at `confirmed_us` (monotonic) was answered; goes before the
                             ACKED of the same answer */

@@ -241,6 +241,7 @@ reel_run_retry (struct reel_run *run, const struct reel_failure *failure, int64_
     /* The job that a checkpoint names came to its end, unless nobody knows. */
     if (!leaves_open (failure))
         reel_buf_clear (&current->checkpoint);
+    /* One that was taken back goes with step.retrying. */
     bool held = current->checkpoint_held && current->checkpoint.len > 0;
     current->checkpoint_held = false;
     enum reel_status status = held ? reel_run_report_checkpoint (run) : REEL_OK;

@@ -163,6 +163,23 @@ START_TEST (checkpoint_that_the_adapter_cannot_go_on_from_is_taken_back)
 }
 END_TEST
 
+START_TEST (checkpoint_that_is_nil_takes_back_what_was_left)
+{
+    run_bench_start (&bench, WORKFLOW (STEP ("a", "resum", THREE ",'in_doubt':'retry'}")));
+    run_bench_answer (&bench);
+    run_bench_forget (&bench);
+    run_bench_checkpoint (&bench, "'j1'");
+    if (_i == 0)
+        run_bench_ack_all (&bench);
+    run_bench_checkpoint (&bench, "null");
+    run_bench_fail (&bench, "lost", "ro");
+    run_bench_answer (&bench);
+    run_bench_expect (&bench, "checkpoint a 'j1'", _i == 0 ? "checkpoint a null" : "", "retrying a lost 0",
+                      "started a 2 protected retry", "dispatch a 2");
+    ck_assert_uint_eq (bench.call.checkpoint.len, 0);
+}
+END_TEST
+
 START_TEST (checkpoint_without_an_open_call_is_nothing)
 {
     run_bench_start (&bench, WORKFLOW (STEP ("a", "paid", "")));
@@ -189,6 +206,7 @@ main (void)
     tcase_add_test (tc, checkpoint_does_not_wait_for_that_of_another_step);
     tcase_add_test (tc, checkpoint_of_an_adapter_that_cannot_go_on_from_it_is_dropped);
     tcase_add_test (tc, checkpoint_that_the_adapter_cannot_go_on_from_is_taken_back);
+    tcase_add_loop_test (tc, checkpoint_that_is_nil_takes_back_what_was_left, 0, 2);
     tcase_add_test (tc, checkpoint_without_an_open_call_is_nothing);
     return suite_run (suite);
 }

@@ -276,7 +276,7 @@ main (int argc, char **argv)
     struct reel_options options;
     if (!reel_standard_keep ())
         return EX_OSERR;
-    /* Memory is given back from the end of a thread's arena only when a piece before it is freed and joined to it at once. */
+    /* The end of a thread's arena is given back only when a piece before it is freed and joined to it at once. */
     (void) mallopt (M_MXFAST, 0);
     reel_core_setup_defaults (&setup.core);
     uint64_t connections_max = raise_descriptors ();

@@ -365,6 +365,25 @@ START_TEST (forgets_by_age)
 }
 END_TEST
 
+START_TEST (forgets_all_that_is_old_at_once)
+{
+    broker.setup.snapshot_bytes = 1 << 30;
+    broker.setup.retain_ms = 80000;
+    broker_start (&broker);
+    submit ("first");
+    cancel ("first");
+    broker_pass_ms (&broker, 12000);
+    submit ("second");
+    cancel ("second");
+    broker_pass_ms (&broker, 12000);
+    ck_assert_str_eq (gauge ("ended"), "2");
+    broker.setup.retain_ms = 1;
+    broker_restart (&broker);
+    broker_pass_ms (&broker, 1);
+    ck_assert_str_eq (gauge ("ended"), "0");
+}
+END_TEST
+
 /* It lived across the cut, and its first record is gone: what it was made of is in the last. */
 START_TEST (final_record_stands_alone)
 {
@@ -551,6 +570,7 @@ main (void)
     tcase_add_test (tests, recovery_believes_the_records_only);
     tcase_add_test (tests, forgets_by_size);
     tcase_add_test (tests, forgets_by_age);
+    tcase_add_test (tests, forgets_all_that_is_old_at_once);
     tcase_add_test (tests, final_record_stands_alone);
     tcase_add_test (tests, backup_in_pieces);
     tcase_add_test (tests, backup_that_nobody_fetches);

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "cli/options.h"
+#include "tests/support/call.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 enum { DATA, LEASE, QUIET, TAG, LOUDNESS, FILE_NAME, OPTION_COUNT };
@@ -32,7 +34,7 @@ static const struct reel_options_spec spec = {.program = "tried",
                                               .reserved = reserved};
 
 static struct reel_options options;
-static char path[64];
+static char directory[SCRATCH_BYTES], path[SCRATCH_BYTES + 16];
 
 #define ARGUMENTS(...)                                                                                                 \
     (char *[])                                                                                                         \
@@ -63,11 +65,7 @@ run (char **argv)
 static void
 write_file (const char *text)
 {
-    (void) snprintf (path, sizeof path, "/tmp/reel-options-XXXXXX");
-    int file = mkstemp (path);
-    ck_assert_int_ge (file, 0);
-    ck_assert_int_eq (write (file, text, strlen (text)), (ssize_t) strlen (text));
-    (void) close (file);
+    call_write_file (directory, "file", text);
 }
 
 static void
@@ -75,15 +73,15 @@ setup (void)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++)
         unsetenv (table[i].environment);
-    path[0] = '\0';
+    scratch_make (directory, false);
+    (void) snprintf (path, sizeof path, "%s/file", directory);
 }
 
 static void
 teardown (void)
 {
     reel_options_free (&options);
-    if (path[0] != '\0')
-        (void) unlink (path);
+    scratch_remove (directory);
 }
 
 START_TEST (defaults)

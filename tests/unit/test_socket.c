@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "net/socket.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define DEADLINE_MS 10000
@@ -85,8 +86,8 @@ END_TEST
 START_TEST (file_endpoint)
 {
     struct reel_error err = {0};
-    char directory[] = "/tmp/reel-socket-XXXXXX", endpoint[64], bound[REEL_ENDPOINT_BYTES];
-    ck_assert_ptr_nonnull (mkdtemp (directory));
+    char directory[SCRATCH_BYTES], endpoint[SCRATCH_BYTES + 16], bound[REEL_ENDPOINT_BYTES];
+    scratch_make (directory, false);
     (void) snprintf (endpoint, sizeof endpoint, "ipc://%s/client", directory);
     void *socket = opened ((struct reel_socket_setup){.type = ZMQ_ROUTER});
     ck_assert_msg (reel_socket_bind (socket, endpoint, bound, &err) == REEL_OK, "%s", err.message);
@@ -106,8 +107,8 @@ START_TEST (file_endpoint_in_use)
 {
     struct reel_error err = {0};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char directory[] = "/tmp/reel-socket-XXXXXX", endpoint[64];
-    ck_assert_ptr_nonnull (mkdtemp (directory));
+    char directory[SCRATCH_BYTES], endpoint[SCRATCH_BYTES + 16];
+    scratch_make (directory, false);
     (void) snprintf (endpoint, sizeof endpoint, "ipc://%s/broker", directory);
     void *first = opened ((struct reel_socket_setup){.type = ZMQ_ROUTER});
     void *second = opened ((struct reel_socket_setup){.type = ZMQ_ROUTER});

@@ -36,9 +36,7 @@ START_TEST (paid_step_waits_for_a_lease_that_is_known_to_live)
     start (60000, 200);
     send_assign (1, ONE ("paid", "{}"));
     expect_report (1, 1, "step.started a");
-    int64_t late_ms = call_now_ms () + 300;
-    while (call_now_ms () < late_ms)
-        poll (NULL, 0, 10);
+    let_pass_ms (300);
     send_ack (1, 1);
     expect (REEL_WORKER_HEARTBEAT);
     ck_assert (!file_exists ("ran"));
@@ -63,9 +61,7 @@ START_TEST (terms_of_a_new_welcome_hold_for_what_is_under_way)
     send_assign (1, ONE ("paid", "{}"));
     expect_report (1, 1, "step.started a");
     send_welcome (60000, 200);
-    int64_t late_ms = call_now_ms () + 300;
-    while (call_now_ms () < late_ms)
-        poll (NULL, 0, 10);
+    let_pass_ms (300);
     send_ack (1, 1);
     expect (REEL_WORKER_HEARTBEAT);
     ck_assert (!file_exists ("ran"));

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "cli/zpl.h"
+#include "tests/support/call.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 static struct reel_zpl *
@@ -143,17 +145,16 @@ END_TEST
 
 START_TEST (files)
 {
-    char path[] = "/tmp/reel-zpl-XXXXXX";
-    int file = mkstemp (path);
-    ck_assert_int_ge (file, 0);
-    ck_assert_int_eq (write (file, "a = 1\n", 6), 6);
-    (void) close (file);
+    char directory[SCRATCH_BYTES], path[SCRATCH_BYTES + 16];
+    scratch_make (directory, false);
+    (void) snprintf (path, sizeof path, "%s/file", directory);
+    call_write_file (directory, "file", "a = 1\n");
     struct reel_zpl *zpl = NULL;
     struct reel_error err = {0};
     ck_assert_int_eq (reel_zpl_load (path, &zpl, &err), REEL_OK);
     ck_assert_str_eq (reel_zpl_value (reel_zpl_first (zpl)), "1");
     reel_zpl_free (&zpl);
-    (void) unlink (path);
+    scratch_remove (directory);
     ck_assert_int_eq (reel_zpl_load (path, &zpl, &err), REEL_IO);
     ck_assert_ptr_nonnull (strstr (err.message, path));
     ck_assert_ptr_nonnull (strstr (err.message, "No such file"));

@@ -60,12 +60,9 @@ reel_run_report_retrying (struct reel_run *run, const struct reel_failure *failu
 enum reel_status
 reel_run_report_checkpoint (struct reel_run *run)
 {
-    static const uint8_t nil = 0xc0;
     struct reel_message event;
     start_step_event (run, &event, REEL_REPORTED_CHECKPOINT);
-    reel_message_set (&event, REEL_F_CHECKPOINT,
-                      run->current.checkpoint.len > 0 ? reel_buf_slice (&run->current.checkpoint)
-                                                      : reel_slice (&nil, 1));
+    reel_message_set (&event, REEL_F_CHECKPOINT, reel_buf_slice (&run->current.checkpoint));
     enum reel_status status = reel_run_outbox_add (&run->outbox, &event);
     if (status == REEL_OK) {
         run->current.checkpoint_held = false;

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/timestamp.h"
+#include "proto/scan.h"
 
 static struct reel_slice
 keep (uint8_t **at, struct reel_slice slice)
@@ -167,7 +168,7 @@ reel_flow_set_outcome (struct reel_flow *flow, uint32_t step, enum reel_step_sta
 enum reel_status
 reel_flow_set_checkpoint (struct reel_flow *flow, struct reel_slice checkpoint)
 {
-    bool nil = checkpoint.len > 0 && checkpoint.data[0] == 0xc0;
+    bool nil = reel_scan_type (checkpoint) == REEL_NIL;
     return replace (flow, &flow->checkpoint, nil ? REEL_SLICE_NONE : checkpoint);
 }
 

@@ -7,8 +7,7 @@
 
 #include "base/assert.h"
 #include "proto/pack.h"
-
-#define COUNT(array) (sizeof (array) / sizeof (array)[0])
+#include "tests/support/count.h"
 
 /* Mostly 0 to 4, sometimes past the first border of msgpack's formats (16, 32), rarely past the next (256). */
 static size_t

@@ -13,9 +13,9 @@
 #include "proto/pack.h"
 #include "proto/reference.h"
 #include "proto/scan.h"
+#include "tests/support/count.h"
 #include "tests/support/generate.h"
 
-#define COUNT(array) (sizeof (array) / sizeof (array)[0])
 #define STEPS_MOST 24
 #define MEMBERS_MOST 16
 #define WALL_US 1777367406000000

@@ -14,9 +14,9 @@
 #include "base/limits.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
+#include "tests/support/count.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (sizeof (array) / sizeof (array)[0])
 /* A literal with NULs in it, without its last. */
 #define BYTES(literal)                                                                                                 \
     {                                                                                                                  \

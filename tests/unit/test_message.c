@@ -11,9 +11,9 @@
 
 #include "proto/pack.h"
 #include "proto/scan.h"
+#include "tests/support/count.h"
 #include "tests/support/document.h"
 
-#define COUNT(array) (sizeof (array) / sizeof (array)[0])
 #define FRAMES_MOST 6
 #define NO_REQUEST REEL_COMMAND_COUNT
 

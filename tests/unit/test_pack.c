@@ -6,10 +6,9 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "tests/support/count.h"
 #include "tests/support/document.h"
 #include "tests/support/suite.h"
-
-#define COUNT(array) (sizeof (array) / sizeof (array)[0])
 
 /* Compares what was written, and starts anew. */
 static void

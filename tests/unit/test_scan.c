@@ -9,10 +9,9 @@
 
 #include "base/limits.h"
 #include "proto/pack.h"
+#include "tests/support/count.h"
 #include "tests/support/document.h"
 #include "tests/support/suite.h"
-
-#define COUNT(array) (sizeof (array) / sizeof (array)[0])
 
 static void
 ck_assert_accepted (struct reel_slice bytes, unsigned depth_max)

@@ -9,37 +9,20 @@
 
 #include "proto/pack.h"
 #include "proto/scan.h"
+#include "tests/support/count.h"
 #include "tests/support/document.h"
 #include "tests/support/suite.h"
+#include "tests/support/workflow_fixture.h"
 
-#define COUNT(array) (sizeof (array) / sizeof (array)[0])
 #define STEPS_MOST 8
 
-#define STEP(id, more) "{'step_id':'" id "','modality':'m'" more "}"
-#define AFTER(...) ",'depends_on':[" __VA_ARGS__ "]"
-
-static struct reel_workflow workflow;
 static struct reel_outcome outcomes[STEPS_MOST];
-
-static void
-setup (void)
-{
-    memset (&workflow, 0, sizeof workflow);
-}
-
-static void
-teardown (void)
-{
-    reel_workflow_free (&workflow);
-}
 
 /* Reads a document and the outcomes that it brings along. */
 static void
 take (struct reel_slice bytes, unsigned flags)
 {
-    struct reel_error err = {0};
-    enum reel_status status = reel_workflow_parse (&workflow, bytes, flags, &err);
-    ck_assert_msg (status == REEL_OK, "%s at %s: %s", err.code, err.path, err.message);
+    ck_assert_taken (bytes, flags);
     ck_assert_uint_le (workflow.step_count, STEPS_MOST);
     for (uint32_t i = 0; i < workflow.step_count; i++)
         outcomes[i] = reel_outcome_of (&workflow.steps[i]);

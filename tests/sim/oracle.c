@@ -788,6 +788,9 @@ sim_oracle_calls (unsigned worker, const struct reel_call *call, enum reel_adapt
     if (class == REEL_ADAPTER_IDEMPOTENT)
         return step;
     check_protected (flow, number, call);
+    SIM_HOLDS ("checkpoints", class == REEL_ADAPTER_NEITHER || fresh == !flow->checkpointed,
+               "%s: step %u is called %s, and %s durable", flow->id, number, fresh ? "anew" : "from a checkpoint",
+               flow->checkpointed ? "one is" : "none is");
     sim_counts.resumed_calls += !fresh;
     if (!fresh)
         return step;
